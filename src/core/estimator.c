@@ -1,0 +1,79 @@
+#include "estimator.h"
+
+#include "units.h"
+
+#define SPAN_NS_MIN    (50 * PLAIT_MS)
+#define SPAN_NS_MAX    (500 * PLAIT_MS)
+#define SILENCE_NS_MIN (300 * PLAIT_MS)
+#define SMOOTHING      0.5
+
+void plait_estimator_init(struct plait_estimator *e)
+{
+    *e = (struct plait_estimator){0};
+}
+
+void plait_estimator_on_rtt(struct plait_estimator *e, uint64_t rtt_ns)
+{
+    if (rtt_ns == 0)
+        return;
+    e->rtt_last_ns = rtt_ns;
+    if (e->rtt_min_ns == 0 || rtt_ns < e->rtt_min_ns)
+        e->rtt_min_ns = rtt_ns;
+}
+
+static uint64_t span_ns(const struct plait_estimator *e)
+{
+    return plait_clamp_u64(e->rtt_min_ns, SPAN_NS_MIN, SPAN_NS_MAX);
+}
+
+static void close_span(struct plait_estimator *e, uint64_t now)
+{
+    e->sample = (double)e->span_bytes / plait_to_s(now - e->span_start);
+    e->rate = e->samples == 0 ? e->sample : e->rate + SMOOTHING * (e->sample - e->rate);
+    e->samples++;
+    e->span_start = now;
+    e->span_bytes = 0;
+}
+
+void plait_estimator_on_busy(struct plait_estimator *e, uint64_t now, bool busy)
+{
+    if (busy == e->busy)
+        return;
+    e->busy = busy;
+    if (busy) {
+        e->span_start = now;
+        e->span_bytes = 0;
+    } else if (now - e->span_start >= span_ns(e) / 2 && e->span_bytes > 0) {
+        close_span(e, now);
+    }
+}
+
+void plait_estimator_on_bytes(struct plait_estimator *e, uint64_t now, uint64_t bytes)
+{
+    if (e->last_arrival != 0 && e->busy) {
+        uint64_t gap = plait_since(now, plait_max_u64(e->last_arrival, e->span_start));
+        e->gap_ns = e->gap_ns == 0 ? gap : (7 * e->gap_ns + gap) / 8;
+    }
+    e->last_arrival = now;
+    e->span_bytes += bytes;
+    if (e->busy && now - e->span_start >= span_ns(e))
+        close_span(e, now);
+}
+
+double plait_estimator_rate(const struct plait_estimator *e, uint64_t now)
+{
+    uint64_t open_ns = plait_since(now, e->span_start);
+
+    if (!e->busy || open_ns < 2 * span_ns(e))
+        return e->rate;
+    double seen =
+        (double)e->span_bytes / plait_to_s(open_ns); /* a span that cannot close: hardly anything arrives */
+    return seen < e->rate ? seen : e->rate;
+}
+
+uint64_t plait_estimator_silence_ns(const struct plait_estimator *e)
+{
+    uint64_t lost_packet_ns = 2 * e->rtt_min_ns + 100 * PLAIT_MS;
+
+    return plait_max_u64(SILENCE_NS_MIN, plait_max_u64(3 * e->gap_ns, lost_packet_ns));
+}

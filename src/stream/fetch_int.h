@@ -1,0 +1,221 @@
+/*
+ * Inside the fetch: the state that its four parts share. Not for users of fetch.h.
+ *
+ *      fetch.c        the doors: what comes in, what goes out, bytes into the map
+ *      fetch_path.c   paths and sources: how fast, silent or gone, how many lanes, when to try again
+ *      fetch_plan.c   what a free lane does next: first pieces, audits, chunks, stealing, endgame
+ *      fetch_check.c  copies compared; who is believed
+ */
+#ifndef PLAIT_STREAM_FETCH_INT_H
+#define PLAIT_STREAM_FETCH_INT_H
+
+#include "blockmap.h"
+#include "estimator.h"
+#include "fetch.h"
+#include "prng.h"
+#include "units.h"
+
+#define CHECKS_MAX      16
+#define CHECK_BYTES_MAX ((uint64_t)(16 * PLAIT_KIB))
+#define SEAM_BYTES      ((uint64_t)(4 * PLAIT_KIB))
+#define AUDIT_BYTES     ((size_t)(8 * PLAIT_KIB))
+#define AUDIT_EVERY     (4 * PLAIT_MIB)
+#define EVENTS_MAX      64
+#define PINS_MAX        16
+#define STRIKES_MAX     3 /* malformed answers before a source is left out */
+#define NO_CHECK        (-1)
+#define NO_LANE         (-1)
+
+enum lane_state {
+    LANE_IDLE,    /* no request */
+    LANE_OPENING, /* asked, no head yet */
+    LANE_BODY,    /* bytes are coming */
+    LANE_DRAIN,   /* bytes are coming that nobody wants */
+};
+
+struct lane {
+    enum lane_state state;
+    bool connected; /* its connection can be used again */
+    bool close_due; /* a CLOSE is to be sent */
+    bool whole;     /* the answer is the stream from 0 on, whatever was asked */
+    bool given_up;  /* silent: its bytes were given to others, but may still come */
+    bool probe;     /* asks for bytes without owning them: the path is on trial, or they are doubled */
+    bool doubled;   /* its rest is also asked for elsewhere */
+    int check;      /* what [asked_lo, lo) is compared for, or NO_CHECK */
+    uint64_t asked_lo, asked_hi;
+    uint64_t lo, hi; /* wanted: lo >= asked_lo; hi shrinks when the tail is stolen */
+    uint64_t at;     /* next offset of the body */
+    uint64_t opened, last_arrival;
+};
+
+struct path {
+    int source;
+    enum plait_fetch_path_state state;
+    struct plait_estimator est;
+    struct lane lanes[PLAIT_FETCH_LANES_MAX];
+    unsigned lanes_want, lanes_cap;
+    double grew_at_rate; /* rate when lanes were last added */
+    uint64_t grow_at;    /* when to look again whether more lanes help */
+    uint64_t first_byte; /* when the first body byte came, 0 = not yet */
+    uint64_t silent_since;
+    uint64_t retry_at; /* WAIT, SILENT */
+    unsigned fails;    /* since the last useful byte */
+    unsigned errors;   /* ever */
+    bool reached;      /* has answered at least once */
+    bool retry_due;    /* WAIT, SILENT: its time has come, one lane may try */
+    uint64_t kept_bytes, dup_bytes, check_bytes;
+};
+
+enum ranges { RANGES_UNKNOWN, RANGES_YES, RANGES_NO };
+
+struct source {
+    unsigned priority;
+    enum ranges ranges;
+    bool out;       /* refused, or its content is condemned */
+    bool condemned; /* its content is wrong: bytes were taken back */
+    bool benched;   /* differs from the sources now believed; comes back if the digest says that those were
+                       wrong */
+    bool held;      /* states another size; gets no work until that is decided */
+    bool vetted;    /* was compared with another source and agreed */
+    unsigned vet_tries;
+    uint64_t held_since;
+    uint64_t size; /* as stated */
+    uint64_t version;
+    bool version_strong;
+    unsigned strikes;
+    uint64_t kept_bytes;
+};
+
+/* A block that comes twice and is compared: `a` is the copy that is kept, `b` the one that was asked for only
+ * to compare. */
+struct check {
+    bool used;
+    bool vote;    /* belongs to the tribunal */
+    bool audit;   /* waits for, or is, a request of its own */
+    bool waiting; /* audit: no lane has it yet */
+    int source_a; /* PLAIT_FETCH_NO_SOURCE until its first byte */
+    int source_b;
+    uint64_t lo;
+    size_t len, a_have, b_have;
+    uint8_t a[CHECK_BYTES_MAX], b[CHECK_BYTES_MAX];
+};
+
+/* Two sources differ in a block; the others are asked for it and the majority is believed. */
+struct tribunal {
+    bool active;
+    int source_a, source_b;
+    unsigned votes_a, votes_b;
+    uint64_t lo, since;
+    size_t len;
+    bool asked[PLAIT_FETCH_SOURCES_MAX], voted[PLAIT_FETCH_SOURCES_MAX];
+    uint8_t a[CHECK_BYTES_MAX], b[CHECK_BYTES_MAX];
+};
+
+/* Bytes that must all come from one source, because a mixture was wrong. */
+struct pin {
+    uint64_t lo, hi;
+    int source;
+};
+
+struct plait_fetch {
+    struct plait_fetch_config config;
+    struct plait_blockmap map;
+    struct plait_prng prng;
+
+    struct source sources[PLAIT_FETCH_SOURCES_MAX];
+    int source_count;
+    struct path paths[PLAIT_FETCH_PATHS_MAX];
+    int path_count;
+
+    struct check checks[CHECKS_MAX];
+    struct tribunal tribunal;
+    struct pin pins[PINS_MAX];
+    int pin_count;
+    uint64_t audit_debt; /* bytes handed out since the last audit was planned */
+
+    bool size_known;
+    bool done;
+    bool replan;      /* something changed that may give a lane work */
+    uint64_t plan_at; /* when idle lanes look again for something to steal */
+    uint64_t tick_at; /* when paths are looked at again */
+    uint64_t emitted;
+    uint64_t progress_at; /* when the last useful byte came */
+    uint64_t dup_bytes, check_bytes, doubled_bytes;
+    unsigned first_pieces; /* handed out while the size was unknown */
+
+    enum plait_fetch_fail fail;
+    int conflict_a, conflict_b;
+    uint64_t conflict_offset;
+
+    struct plait_fetch_event events[EVENTS_MAX];
+    unsigned event_first, event_count;
+};
+
+/* fetch.c */
+void fetch_fail(struct plait_fetch *f, enum plait_fetch_fail why);
+void fetch_event(struct plait_fetch *f, struct plait_fetch_event event);
+int fetch_lane_id(int path, int lane);
+struct lane *fetch_lane(struct plait_fetch *f, int id);
+/* Mark bytes in the map; running out of memory ends the fetch. */
+void fetch_mark(struct plait_fetch *f, uint64_t lo, uint64_t hi, enum plait_block_state state, int owner);
+/* The lane's unfinished bytes become free again. */
+void fetch_release(struct plait_fetch *f, int lane);
+/* Abort the lane's request with CLOSE and free its bytes. */
+void fetch_close_lane(struct plait_fetch *f, int lane);
+/* All kept bytes of [lo, hi) that came from `source` (or any, NO_SOURCE) are free again; false if some were
+ * emitted. */
+bool fetch_take_back(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source, uint64_t *bytes);
+void fetch_set_size(struct plait_fetch *f, uint64_t size);
+void fetch_check_done(struct plait_fetch *f, uint64_t now);
+
+/* fetch_path.c */
+bool path_usable(const struct plait_fetch *f, const struct path *p);
+bool source_usable(const struct plait_fetch *f, int source);
+unsigned path_lanes_busy(const struct path *p);
+uint64_t path_outstanding(const struct plait_fetch *f, int path);
+/* What a lane of the path waits from asking to the first byte. */
+uint64_t path_lag_ns(const struct path *p, const struct lane *l);
+double path_rate(const struct path *p, uint64_t now);
+double fetch_rate(const struct plait_fetch *f, uint64_t now);
+void path_set_state(struct plait_fetch *f, int path, enum plait_fetch_path_state state);
+void path_on_progress(struct plait_fetch *f, int path, uint64_t now);
+void path_update_busy(struct path *p, uint64_t now);
+void path_back_off(struct plait_fetch *f, int path, uint64_t now, uint64_t delay_ns);
+void path_out(struct plait_fetch *f, int path);
+void source_out(struct plait_fetch *f, int source);
+void source_strike(struct plait_fetch *f, int source);
+/* A connection of the path took this long to stand, or has not stood after it. */
+void path_learn_rtt(struct path *p, uint64_t rtt_ns);
+void paths_on_deadline(struct plait_fetch *f, uint64_t now);
+uint64_t paths_next_deadline(const struct plait_fetch *f);
+
+/* fetch_plan.c */
+/* Gives an idle lane something to do: fills `cmd` with an OPEN. */
+bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct plait_fetch_cmd *cmd);
+
+/* fetch_check.c */
+int check_new(struct plait_fetch *f, uint64_t lo, size_t len, int source_b);
+void check_drop(struct plait_fetch *f, int check);
+/* Bytes of the compared copy came. */
+void check_feed_b(struct plait_fetch *f, uint64_t now, int check, uint64_t offset, const uint8_t *bytes,
+                  size_t len);
+/* Bytes were kept: whichever check looks at them gets its other copy. */
+void check_feed_a(struct plait_fetch *f, uint64_t now, int source, uint64_t offset, const uint8_t *bytes,
+                  size_t len);
+/* A source without ranges sends again what is kept: compare on the way. False if it differs. */
+bool check_again(struct plait_fetch *f, uint64_t now, int source, uint64_t offset, const uint8_t *bytes,
+                 size_t len);
+void check_plan_audit(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source);
+/* An audit that `path` can do now, or NO_CHECK. */
+int check_audit_for(struct plait_fetch *f, int path);
+/* Whether nothing that must be compared is still open; asks for what is. Called when all bytes are there. */
+bool checks_settled(struct plait_fetch *f);
+void checks_forget_source(struct plait_fetch *f, int source);
+void checks_after_loss(struct plait_fetch *f, uint64_t now);
+void source_condemn(struct plait_fetch *f, int source);
+void source_state_size(struct plait_fetch *f, uint64_t now, int source, uint64_t size);
+void sizes_decide(struct plait_fetch *f, uint64_t now);
+/* Where the pin that holds `offset` ends (or the next one begins), and whether `source` may fetch there. */
+bool pin_allows(const struct plait_fetch *f, int source, uint64_t offset, uint64_t *until);
+
+#endif

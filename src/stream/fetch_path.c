@@ -1,0 +1,369 @@
+/*
+ * Paths and sources of a fetch: their speed, their silence, how many connections they deserve, and when one
+ * that failed is tried again.
+ *
+ *      NEW -> ACTIVE <-> SILENT (nothing arrives; its work is given away; probed with one lane at retry_at)
+ *              |  ^
+ *              v  |
+ *             WAIT (busy, broken, unreachable; one lane tries at retry_at)         any -> OUT
+ */
+#include "fetch_int.h"
+
+#define TICK_NS         (50 * PLAIT_MS)
+#define RTT_UNKNOWN_NS  (100 * PLAIT_MS)
+#define RETRY_NS_MIN    (250 * PLAIT_MS)
+#define RETRY_NS_MAX    (15 * PLAIT_S)
+#define ANSWER_NS_MIN   (1500 * PLAIT_MS) /* a request unanswered for less is no reason to worry */
+#define TRIES_MAX       4                 /* of a path that never answered, when none ever did */
+#define RTT_PER_LANE_NS (12 * PLAIT_MS)   /* a first guess: long paths want more connections to fill */
+#define LANES_FIRST_MAX 8
+#define GROW_GAIN       1.10
+#define GROW_NS_MIN     (100 * PLAIT_MS)
+#define GROW_AGAIN_NS   (2 * PLAIT_S)
+
+bool source_usable(const struct plait_fetch *f, int source)
+{
+    const struct source *s = &f->sources[source];
+
+    return !s->out && !s->held;
+}
+
+bool path_usable(const struct plait_fetch *f, const struct path *p)
+{
+    if (!source_usable(f, p->source) || p->state == PLAIT_FETCH_PATH_OUT)
+        return false;
+    if (p->state == PLAIT_FETCH_PATH_WAIT || p->state == PLAIT_FETCH_PATH_SILENT)
+        return p->retry_due && path_lanes_busy(p) == 0;
+    return true;
+}
+
+unsigned path_lanes_busy(const struct path *p)
+{
+    unsigned busy = 0;
+
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++)
+        busy += p->lanes[k].state != LANE_IDLE;
+    return busy;
+}
+
+static unsigned lanes_in_body(const struct path *p)
+{
+    unsigned n = 0;
+
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++)
+        n += p->lanes[k].state == LANE_BODY;
+    return n;
+}
+
+uint64_t path_outstanding(const struct plait_fetch *f, int path)
+{
+    uint64_t sum = 0;
+
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
+        const struct lane *l = &f->paths[path].lanes[k];
+        uint64_t at = plait_max_u64(l->at, l->lo);
+        if (l->state != LANE_IDLE && l->state != LANE_DRAIN && !l->given_up && !l->probe)
+            sum += plait_since(plait_min_u64(l->hi, f->map.size), at);
+    }
+    return sum;
+}
+
+uint64_t path_lag_ns(const struct path *p, const struct lane *l)
+{
+    uint64_t rtt = p->est.rtt_min_ns > 0 ? p->est.rtt_min_ns : RTT_UNKNOWN_NS;
+
+    return l->connected ? rtt : 2 * rtt;
+}
+
+double path_rate(const struct path *p, uint64_t now)
+{
+    return plait_estimator_rate(&p->est, now);
+}
+
+double fetch_rate(const struct plait_fetch *f, uint64_t now)
+{
+    double sum = 0;
+
+    for (int i = 0; i < f->path_count; i++) {
+        if (f->paths[i].state == PLAIT_FETCH_PATH_ACTIVE)
+            sum += path_rate(&f->paths[i], now);
+    }
+    return sum;
+}
+
+void path_set_state(struct plait_fetch *f, int path, enum plait_fetch_path_state state)
+{
+    struct path *p = &f->paths[path];
+
+    if (p->state == state)
+        return;
+    p->state = state;
+    p->retry_due = false;
+    f->replan = true;
+    fetch_event(f, (struct plait_fetch_event){
+                       .kind = PLAIT_FETCH_EV_PATH_STATE, .path = path, .source = p->source, .state = state});
+}
+
+void path_learn_rtt(struct path *p, uint64_t rtt_ns)
+{
+    plait_estimator_on_rtt(&p->est, rtt_ns);
+    if (p->first_byte != 0)
+        return;
+    uint64_t lanes = plait_clamp_u64(p->est.rtt_min_ns / RTT_PER_LANE_NS, 2, LANES_FIRST_MAX);
+    if (p->lanes_want < lanes)
+        p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
+}
+
+void path_on_progress(struct plait_fetch *f, int path, uint64_t now)
+{
+    (void)now;
+    f->paths[path].fails = 0;
+    if (f->paths[path].state != PLAIT_FETCH_PATH_ACTIVE)
+        path_set_state(f, path, PLAIT_FETCH_PATH_ACTIVE);
+}
+
+void path_update_busy(struct path *p, uint64_t now)
+{
+    plait_estimator_on_busy(&p->est, now, lanes_in_body(p) > 0);
+}
+
+void path_back_off(struct plait_fetch *f, int path, uint64_t now, uint64_t delay_ns)
+{
+    struct path *p = &f->paths[path];
+
+    if (p->state == PLAIT_FETCH_PATH_OUT)
+        return;
+    unsigned busy = lanes_in_body(p);
+    if (busy > 0 && delay_ns == 0) { /* the others go on; more are tried again later */
+        p->lanes_want = busy;
+        p->grow_at = now + GROW_AGAIN_NS;
+        return;
+    }
+    bool fell_from_work = p->fails == 0 && p->reached && p->state == PLAIT_FETCH_PATH_ACTIVE;
+    if (delay_ns == 0 && !fell_from_work)
+        delay_ns = plait_min_u64(RETRY_NS_MIN << (p->fails > 6 ? 6 : p->fails), RETRY_NS_MAX);
+    p->fails++;
+    path_set_state(f, path, PLAIT_FETCH_PATH_WAIT);
+    p->retry_due = delay_ns == 0;
+    p->retry_at = now + delay_ns;
+    p->lanes_want = 1;
+    f->replan = true;
+}
+
+static void fail_if_all_out(struct plait_fetch *f)
+{
+    bool benched = false;
+
+    for (int i = 0; i < f->source_count; i++)
+        benched |= f->sources[i].benched;
+    for (int i = 0; i < f->path_count; i++) {
+        if (f->paths[i].state != PLAIT_FETCH_PATH_OUT)
+            return;
+    }
+    if (!benched)
+        fetch_fail(f, PLAIT_FETCH_FAIL_NO_SOURCE);
+}
+
+void path_out(struct plait_fetch *f, int path)
+{
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++)
+        fetch_close_lane(f, fetch_lane_id(path, k));
+    path_set_state(f, path, PLAIT_FETCH_PATH_OUT);
+    fail_if_all_out(f);
+}
+
+void source_out(struct plait_fetch *f, int source)
+{
+    f->sources[source].out = true;
+    checks_forget_source(f, source);
+    for (int i = 0; i < f->path_count; i++) {
+        if (f->paths[i].source == source && f->paths[i].state != PLAIT_FETCH_PATH_OUT)
+            path_out(f, i);
+    }
+}
+
+void source_strike(struct plait_fetch *f, int source)
+{
+    if (++f->sources[source].strikes >= STRIKES_MAX)
+        source_out(f, source);
+}
+
+/* ---- time ---- */
+
+static void go_silent(struct plait_fetch *f, int path, uint64_t now)
+{
+    struct path *p = &f->paths[path];
+
+    path_set_state(f, path, PLAIT_FETCH_PATH_SILENT);
+    p->silent_since = now;
+    p->retry_at = now + plait_max_u64(1 * PLAIT_S, 2 * plait_estimator_silence_ns(&p->est));
+    p->errors++;
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
+        struct lane *l = &p->lanes[k];
+        if (l->state != LANE_OPENING && l->state != LANE_BODY)
+            continue;
+        fetch_release(f, fetch_lane_id(path, k));
+        l->given_up = true;
+    }
+}
+
+static uint64_t answer_ns(const struct path *p)
+{
+    return plait_max_u64(ANSWER_NS_MIN, 4 * p->est.rtt_min_ns);
+}
+
+/* Whether the path as a whole says nothing although it should. */
+static bool is_silent(const struct path *p, uint64_t now)
+{
+    uint64_t asked = 0;
+    bool body = false;
+
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
+        const struct lane *l = &p->lanes[k];
+        body |= l->state == LANE_BODY;
+        if (l->state == LANE_BODY)
+            asked = plait_max_u64(asked, l->last_arrival);
+        else if (l->state == LANE_OPENING && !body)
+            asked = plait_max_u64(asked, l->opened);
+    }
+    if (asked == 0)
+        return false;
+    if (body)
+        return now - plait_max_u64(p->est.last_arrival, asked) > plait_estimator_silence_ns(&p->est);
+    return now - plait_max_u64(asked, p->est.last_arrival) > answer_ns(p);
+}
+
+/* One connection that is stuck while others of its path are not gives up its place. */
+static void close_stuck_lanes(struct plait_fetch *f, int path, uint64_t now)
+{
+    struct path *p = &f->paths[path];
+    uint64_t body_ns = plait_max_u64(2 * answer_ns(p), 4 * plait_estimator_silence_ns(&p->est));
+
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
+        struct lane *l = &p->lanes[k];
+        bool unanswered = l->state == LANE_OPENING || l->state == LANE_DRAIN;
+        bool stuck = (l->state == LANE_BODY && now - l->last_arrival > body_ns) ||
+                     (unanswered && now - l->opened > 2 * answer_ns(p));
+        if (!stuck)
+            continue;
+        p->errors++;
+        fetch_close_lane(f, fetch_lane_id(path, k));
+        path_update_busy(p, now);
+    }
+}
+
+/* More connections as long as they bring more and the path's queue does not grow (a new handshake would be
+ * slow). */
+static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
+{
+    if (now < p->grow_at || p->lanes_want >= p->lanes_cap || lanes_in_body(p) < p->lanes_want)
+        return;
+    double rate = path_rate(p, now);
+    bool queue = p->est.rtt_last_ns > p->est.rtt_min_ns + p->est.rtt_min_ns / 2 + 5 * PLAIT_MS;
+    if (queue || rate < p->grew_at_rate * GROW_GAIN) {
+        p->grow_at = now + GROW_AGAIN_NS;
+        p->grew_at_rate = 0.95 * rate;
+        p->est.rtt_last_ns = 0;
+        return;
+    }
+    p->grew_at_rate = rate;
+    p->lanes_want = (unsigned)plait_min_u64(p->lanes_want + (p->lanes_want + 1) / 2, p->lanes_cap);
+    p->grow_at = now + plait_max_u64(GROW_NS_MIN, 3 * p->est.rtt_min_ns);
+    f->replan = true;
+}
+
+static void retry(struct plait_fetch *f, int path, uint64_t now)
+{
+    struct path *p = &f->paths[path];
+
+    if (p->retry_due || now < p->retry_at)
+        return;
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++)
+        fetch_close_lane(f, fetch_lane_id(path, k));
+    path_update_busy(p, now);
+    p->fails++;
+    p->retry_due = true;
+    p->lanes_want = 1;
+    p->retry_at =
+        now + answer_ns(p) + plait_min_u64(RETRY_NS_MIN << (p->fails > 6 ? 6 : p->fails), RETRY_NS_MAX);
+    f->replan = true;
+}
+
+/* A connection that is still not there tells that the path is long: get more of them under way. */
+static void learn_from_waiting(struct plait_fetch *f, struct path *p, uint64_t now)
+{
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
+        const struct lane *l = &p->lanes[k];
+        if (l->state != LANE_OPENING || l->connected || p->est.rtt_min_ns != 0)
+            continue;
+        uint64_t lanes = plait_clamp_u64((now - l->opened) / (4 * RTT_PER_LANE_NS), 1, LANES_FIRST_MAX);
+        if (lanes > p->lanes_want) {
+            p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
+            f->replan = true;
+        }
+        return;
+    }
+}
+
+static void look_at_path(struct plait_fetch *f, int path, uint64_t now)
+{
+    struct path *p = &f->paths[path];
+
+    switch (p->state) {
+    case PLAIT_FETCH_PATH_NEW:
+        learn_from_waiting(f, p, now);
+        if (is_silent(p, now))
+            go_silent(f, path, now);
+        break;
+    case PLAIT_FETCH_PATH_ACTIVE:
+        if (is_silent(p, now)) {
+            go_silent(f, path, now);
+            break;
+        }
+        close_stuck_lanes(f, path, now);
+        grow(f, p, now);
+        break;
+    case PLAIT_FETCH_PATH_SILENT:
+    case PLAIT_FETCH_PATH_WAIT:
+        retry(f, path, now);
+        break;
+    case PLAIT_FETCH_PATH_OUT:
+        break;
+    }
+}
+
+static void fail_if_never_reached(struct plait_fetch *f)
+{
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        if (p->reached || (p->state != PLAIT_FETCH_PATH_OUT && p->fails < TRIES_MAX))
+            return;
+    }
+    if (f->path_count > 0)
+        fetch_fail(f, PLAIT_FETCH_FAIL_UNREACHABLE);
+}
+
+void paths_on_deadline(struct plait_fetch *f, uint64_t now)
+{
+    if (now < f->tick_at)
+        return;
+    f->tick_at = now + TICK_NS;
+    for (int i = 0; i < f->path_count; i++)
+        look_at_path(f, i, now);
+    fail_if_never_reached(f);
+}
+
+uint64_t paths_next_deadline(const struct plait_fetch *f)
+{
+    uint64_t first = PLAIT_NEVER;
+
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        bool waits = p->state == PLAIT_FETCH_PATH_WAIT || p->state == PLAIT_FETCH_PATH_SILENT;
+        if (waits)
+            first = plait_min_u64(first, p->retry_at);
+        else if (path_lanes_busy(p) > 0)
+            return f->tick_at;
+    }
+    return plait_max_u64(first, f->tick_at);
+}

@@ -1,0 +1,482 @@
+/*
+ * What an idle lane does next. In this order:
+ *
+ *   trial    its path failed before: a small piece that it does not own
+ *   first    the size is unknown: the first piece that nobody has asked for, one for each path
+ *   audit    compare a block that another source delivers
+ *   chunk    the first free bytes; as much as the lane carries in half of the time that is left, so that the
+ * pieces shrink towards the end and all lanes finish together (guided self-scheduling, Polychronopoulos and
+ * Kuck 1987); a path too slow to bring anything before the others would have finished stands aside steal
+ * nothing is free: the tail of what would finish last, cut so that both finish together double   nothing can
+ * be stolen: ask again for what stalls just before the end; the first copy wins
+ */
+#include "fetch_int.h"
+#include "scheduler.h"
+
+#define FIRST_BYTES     (256 * PLAIT_KIB)
+#define CHUNK_BYTES_MIN (64 * PLAIT_KIB)
+#define PIECE_BYTES_MIN (8 * PLAIT_KIB)
+#define TRIAL_BYTES     (64 * PLAIT_KIB)
+#define CHUNK_NS_MAX    (4 * PLAIT_S)
+#define GAIN_NS_MIN     (10 * PLAIT_MS)
+#define DOUBLED_PERCENT 2
+#define ALIGN           (4 * PLAIT_KIB)
+
+static uint64_t window_end(const struct plait_fetch *f)
+{
+    uint64_t window = f->config.window_bytes;
+
+    return window == 0 ? f->map.size : plait_min_u64(f->map.size, plait_add_sat(f->emitted, window));
+}
+
+/* The source that has brought, or is to bring, the byte at `offset`. */
+static int source_at(const struct plait_fetch *f, uint64_t offset)
+{
+    struct plait_extent e;
+
+    if (!plait_blockmap_at(&f->map, offset, &e) || e.state == PLAIT_BLOCK_FREE)
+        return PLAIT_FETCH_NO_SOURCE;
+    return e.state == PLAIT_BLOCK_DONE ? e.owner : f->paths[e.owner / PLAIT_FETCH_LANES_MAX].source;
+}
+
+/* Begin early enough to compare the seam where the bytes before are another source's. */
+static void add_seam(struct plait_fetch *f, int path, struct lane *l)
+{
+    int source = f->paths[path].source;
+
+    if (l->lo == 0)
+        return;
+    int before = source_at(f, l->lo - 1);
+    if (before == PLAIT_FETCH_NO_SOURCE || before == source)
+        return;
+    uint64_t len = plait_min_u64(SEAM_BYTES, l->lo);
+    l->check = check_new(f, l->lo - len, (size_t)len, source);
+    if (l->check != NO_CHECK)
+        l->asked_lo = l->lo - len;
+}
+
+static void open_lane(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi, uint64_t now,
+                      struct plait_fetch_cmd *cmd)
+{
+    struct lane *l = fetch_lane(f, id);
+    struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
+    bool connected = l->connected;
+
+    *l = (struct lane){.state = LANE_OPENING,
+                       .connected = connected,
+                       .check = NO_CHECK,
+                       .asked_lo = lo,
+                       .asked_hi = hi,
+                       .lo = lo,
+                       .hi = hi,
+                       .at = lo,
+                       .opened = now,
+                       .last_arrival = now};
+    p->retry_due = false;
+    *cmd = (struct plait_fetch_cmd){.kind = PLAIT_FETCH_OPEN, .lane = id, .path = id / PLAIT_FETCH_LANES_MAX};
+    path_update_busy(p, now);
+}
+
+static bool finish_open(struct plait_fetch *f, int id, struct plait_fetch_cmd *cmd)
+{
+    struct lane *l = fetch_lane(f, id);
+
+    l->at = l->asked_lo;
+    cmd->lo = l->asked_lo;
+    cmd->hi = l->asked_hi;
+    cmd->whole = l->whole;
+    return f->fail == PLAIT_FETCH_FAIL_NONE;
+}
+
+/* Ask for [lo, hi) and own it. */
+static bool open_owned(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi, uint64_t now,
+                       struct plait_fetch_cmd *cmd)
+{
+    int path = id / PLAIT_FETCH_LANES_MAX;
+
+    open_lane(f, id, lo, hi, now, cmd);
+    add_seam(f, path, fetch_lane(f, id));
+    fetch_mark(f, lo, hi, PLAIT_BLOCK_TAKEN, id);
+    check_plan_audit(f, lo, hi, f->paths[path].source);
+    return finish_open(f, id, cmd);
+}
+
+static bool open_unowned(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi, uint64_t now,
+                         struct plait_fetch_cmd *cmd)
+{
+    open_lane(f, id, lo, hi, now, cmd);
+    fetch_lane(f, id)->probe = true;
+    return finish_open(f, id, cmd);
+}
+
+/* The first free bytes that `source` may fetch, within the window. */
+static bool first_free(const struct plait_fetch *f, int source, struct plait_extent *out)
+{
+    uint64_t end = window_end(f), from = 0, until;
+
+    while (from < end && plait_blockmap_find(&f->map, from, PLAIT_BLOCK_FREE, out) && out->lo < end) {
+        if (pin_allows(f, source, out->lo, &until)) {
+            out->hi = plait_min_u64(plait_min_u64(out->hi, until), end);
+            return out->hi > out->lo;
+        }
+        from = plait_min_u64(until, out->hi);
+    }
+    return false;
+}
+
+/* ---- trial, first pieces, sources without ranges, audits ---- */
+
+static bool plan_trial(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
+{
+    struct plait_extent e;
+    int path = id / PLAIT_FETCH_LANES_MAX;
+
+    if (!first_free(f, f->paths[path].source, &e)) {
+        if (!plait_blockmap_find(&f->map, 0, PLAIT_BLOCK_TAKEN,
+                                 &e)) /* others have everything: try on the last of it */
+            return false;
+    }
+    return open_unowned(f, id, e.lo, plait_min_u64(e.hi, e.lo + TRIAL_BYTES), now, cmd);
+}
+
+static bool plan_first(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
+{
+    struct plait_extent e;
+    int path = id / PLAIT_FETCH_LANES_MAX;
+
+    if (path_lanes_busy(&f->paths[path]) > 0 || !first_free(f, f->paths[path].source, &e))
+        return false;
+    return open_owned(f, id, e.lo, plait_min_u64(e.hi, e.lo + FIRST_BYTES), now, cmd);
+}
+
+/* A source without ranges is asked for everything, once, and only while nobody else could do better. */
+static bool plan_whole(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
+{
+    int path = id / PLAIT_FETCH_LANES_MAX;
+
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        bool better = i != path && path_usable(f, p) && f->sources[p->source].ranges != RANGES_NO;
+        for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++)
+            better |= p->lanes[k].state != LANE_IDLE && p->lanes[k].whole;
+        if (better)
+            return false;
+    }
+    if (f->map.done_bytes + f->map.taken_bytes >= f->map.size)
+        return false;
+    open_lane(f, id, 0, PLAIT_FETCH_UNKNOWN, now, cmd);
+    fetch_lane(f, id)->whole = true;
+    fetch_lane(f, id)->hi = f->map.size;
+    return finish_open(f, id, cmd);
+}
+
+static bool plan_audit(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
+{
+    int check = check_audit_for(f, id / PLAIT_FETCH_LANES_MAX);
+
+    if (check == NO_CHECK)
+        return false;
+    struct check *c = &f->checks[check];
+    open_lane(f, id, c->lo, c->lo + c->len, now, cmd);
+    struct lane *l = fetch_lane(f, id);
+    c->waiting = false;
+    c->source_b = f->paths[id / PLAIT_FETCH_LANES_MAX].source;
+    l->check = check;
+    l->lo = l->hi; /* everything is compared, nothing is kept */
+    return finish_open(f, id, cmd);
+}
+
+/* ---- chunks ---- */
+
+static struct plait_sched_path as_sched(const struct plait_fetch *f, int path, const struct lane *l,
+                                        uint64_t now)
+{
+    const struct path *p = &f->paths[path];
+    double rate = path_rate(p, now);
+    uint64_t backlog_ns = plait_time_to_carry((double)path_outstanding(f, path), rate);
+
+    return (struct plait_sched_path){.next_free = plait_add_sat(now, backlog_ns),
+                                     .rate = rate,
+                                     .delay_ns = path_lanes_busy(p) > 0 && l == NULL ? 0 : path_lag_ns(p, l)};
+}
+
+/* Whether some other path would have finished `rest` bytes before this one could bring the first `piece` of
+ * them. */
+static bool stands_aside(const struct plait_fetch *f, int id, uint64_t piece, uint64_t rest, uint64_t now)
+{
+    int path = id / PLAIT_FETCH_LANES_MAX;
+    const struct lane *idle = &f->paths[path].lanes[id % PLAIT_FETCH_LANES_MAX];
+    struct plait_sched_path own = as_sched(f, path, idle, now);
+    uint64_t own_arrival = plait_sched_arrival(&own, now, (double)piece);
+
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        if (i == path || p->state != PLAIT_FETCH_PATH_ACTIVE || !source_usable(f, p->source))
+            continue;
+        struct plait_sched_path other = as_sched(f, i, &p->lanes[0], now);
+        if (plait_sched_arrival(&other, now, (double)rest) <= own_arrival)
+            return true;
+    }
+    return false;
+}
+
+static uint64_t bytes_left(const struct plait_fetch *f)
+{
+    return f->map.size - f->map.done_bytes;
+}
+
+static uint64_t first_chunk(const struct plait_fetch *f)
+{
+    uint64_t share = bytes_left(f) / (uint64_t)(4 * f->path_count);
+
+    return plait_clamp_u64(share, CHUNK_BYTES_MIN, FIRST_BYTES);
+}
+
+/* How many bytes the lane should ask for now; 0 = leave them to others. */
+static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_bytes, uint64_t now)
+{
+    const struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
+    const struct lane *l = &p->lanes[id % PLAIT_FETCH_LANES_MAX];
+    double path = path_rate(p, now), all = fetch_rate(f, now);
+
+    if (path <= 0 || all <= 0)
+        return first_chunk(f);
+    double lane = path / (double)plait_max_u64(p->lanes_want, path_lanes_busy(p) + 1);
+    double lag_s = plait_to_s(path_lag_ns(p, l)), end_s = (double)bytes_left(f) / all;
+    double span_s = end_s > 8 * lag_s ? end_s / 2 : end_s - lag_s;
+    double cap_s = plait_to_s(CHUNK_NS_MAX);
+
+    if (f->config.window_bytes > 0 && cap_s > (double)f->config.window_bytes / 4 / all)
+        cap_s = (double)f->config.window_bytes / 4 / all;
+    if (span_s > cap_s)
+        span_s = cap_s;
+    double bytes = lane * span_s, least = lane * 3 * lag_s;
+    if (least < (double)CHUNK_BYTES_MIN)
+        least = (double)CHUNK_BYTES_MIN;
+    if (bytes < least && least < lane * (end_s - lag_s))
+        bytes = least;
+    uint64_t want = bytes <= 0 ? 0 : (uint64_t)bytes;
+    if (want < PIECE_BYTES_MIN)
+        want = PIECE_BYTES_MIN;
+    if (stands_aside(f, id, plait_min_u64(want, free_bytes), free_bytes, now))
+        return 0;
+    return want;
+}
+
+static bool plan_chunk(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
+{
+    struct plait_extent e;
+
+    if (!first_free(f, f->paths[id / PLAIT_FETCH_LANES_MAX].source, &e))
+        return false;
+    uint64_t free_bytes = plait_max_u64(e.hi - e.lo, bytes_left(f) - f->map.taken_bytes);
+    uint64_t want = chunk_bytes(f, id, free_bytes, now);
+    if (want == 0)
+        return false;
+    uint64_t hi = plait_add_sat(e.lo, want) & ~(uint64_t)(ALIGN - 1);
+    if (hi <= e.lo || hi >= e.hi || e.hi - hi < PIECE_BYTES_MIN)
+        hi = e.hi;
+    return open_owned(f, id, e.lo, hi, now, cmd);
+}
+
+/* ---- the tail ---- */
+
+/* A guess where nothing was measured yet: what a path would need to have brought something by now. */
+static double rate_or_guess(const struct path *p, uint64_t now)
+{
+    double rate = path_rate(p, now);
+    uint64_t asked = now;
+
+    if (rate > 0)
+        return rate;
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
+        if (p->lanes[k].state != LANE_IDLE)
+            asked = plait_min_u64(asked, p->lanes[k].opened);
+    }
+    return (double)CHUNK_BYTES_MIN / plait_to_s(now - asked + 100 * PLAIT_MS);
+}
+
+struct finish {
+    double rest_s; /* until the last byte that is asked for is here */
+    double rate;   /* at which the work in question goes */
+};
+
+static struct finish path_finish(const struct plait_fetch *f, int path, uint64_t now)
+{
+    const struct path *p = &f->paths[path];
+    double rate = rate_or_guess(p, now);
+    uint64_t lag = 0;
+
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
+        const struct lane *l = &p->lanes[k];
+        if (l->state == LANE_OPENING)
+            lag = plait_max_u64(lag, plait_since(l->opened + path_lag_ns(p, l), now));
+    }
+    return (struct finish){plait_to_s(lag) + (double)path_outstanding(f, path) / rate, rate};
+}
+
+static uint64_t lane_left(const struct plait_fetch *f, const struct lane *l)
+{
+    if (l->state != LANE_OPENING && l->state != LANE_BODY)
+        return 0;
+    return plait_since(plait_min_u64(l->hi, f->map.size), plait_max_u64(l->at, l->lo));
+}
+
+/* The lane of `path` with most left to do; NO_LANE where none has. */
+static int longest_lane(const struct plait_fetch *f, int path)
+{
+    int best = NO_LANE;
+    uint64_t most = 0;
+
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
+        const struct lane *l = &f->paths[path].lanes[k];
+        uint64_t left = lane_left(f, l);
+        if (left > most && !l->given_up && !l->probe) {
+            most = left;
+            best = fetch_lane_id(path, k);
+        }
+    }
+    return best;
+}
+
+/* Bytes of the lane that are already under way and will arrive anyhow. */
+static uint64_t in_flight(const struct path *p, const struct lane *l, double rate)
+{
+    if (l->state != LANE_BODY)
+        return 0;
+    return (uint64_t)(rate / (double)plait_max_u64(1, path_lanes_busy(p)) * plait_to_s(p->est.rtt_min_ns));
+}
+
+/* How much of the victim's tail the thief takes so that both finish together; 0 = not worth it. */
+static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim, struct finish v,
+                             uint64_t now)
+{
+    int thief_path = thief / PLAIT_FETCH_LANES_MAX, victim_path = victim / PLAIT_FETCH_LANES_MAX;
+    const struct path *tp = &f->paths[thief_path], *vp = &f->paths[victim_path];
+    const struct lane *tl = &tp->lanes[thief % PLAIT_FETCH_LANES_MAX];
+    const struct lane *vl = &vp->lanes[victim % PLAIT_FETCH_LANES_MAX];
+    double lag_s = plait_to_s(path_lag_ns(tp, tl));
+    struct finish t = path_finish(f, thief_path, now);
+    uint64_t least_gain_ns = plait_max_u64(GAIN_NS_MIN, path_lag_ns(tp, tl) / 4);
+
+    if (thief_path == victim_path) { /* another connection of the same path: only one lane lags behind */
+        double share = v.rate / (double)path_lanes_busy(vp);
+        v = (struct finish){(double)lane_left(f, vl) / share, share};
+        t = (struct finish){0, share};
+        least_gain_ns = plait_max_u64(50 * PLAIT_MS, 2 * path_lag_ns(tp, tl));
+    }
+    double x = (v.rest_s - lag_s - t.rest_s) / (1 / v.rate + 1 / t.rate);
+    uint64_t left = lane_left(f, vl), flying = in_flight(vp, vl, v.rate);
+    double most = (double)plait_since(left, flying);
+    if (x > most)
+        x = most;
+    if (x < (double)plait_min_u64(PIECE_BYTES_MIN, left))
+        return 0;
+    double after_s = lag_s + t.rest_s + x / t.rate;
+    if (v.rest_s - after_s < plait_to_s(least_gain_ns))
+        return 0;
+    return (uint64_t)x;
+}
+
+/* In order and out of window: what holds up the output. Otherwise what would finish last. */
+static int find_victim(struct plait_fetch *f, int thief, uint64_t now, struct finish *finish)
+{
+    struct plait_extent e;
+    int best = NO_LANE;
+    double latest_s = 0;
+
+    if (f->config.window_bytes > 0 && window_end(f) < f->map.size &&
+        plait_blockmap_at(&f->map, plait_blockmap_prefix(&f->map), &e) && e.state == PLAIT_BLOCK_TAKEN &&
+        e.owner != thief) {
+        *finish = path_finish(f, e.owner / PLAIT_FETCH_LANES_MAX, now);
+        return e.owner;
+    }
+    for (int i = 0; i < f->path_count; i++) {
+        int lane = longest_lane(f, i);
+        if (lane == NO_LANE)
+            continue;
+        struct finish v = path_finish(f, i, now);
+        if (v.rest_s > latest_s) {
+            latest_s = v.rest_s;
+            best = lane;
+            *finish = v;
+        }
+    }
+    return best;
+}
+
+static bool plan_steal(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
+{
+    struct finish v;
+    struct plait_extent e;
+    uint64_t until;
+    int victim = find_victim(f, id, now, &v);
+
+    if (victim == NO_LANE)
+        return false;
+    struct lane *l = fetch_lane(f, victim);
+    if (!pin_allows(f, f->paths[id / PLAIT_FETCH_LANES_MAX].source, plait_max_u64(l->at, l->lo), &until))
+        return false;
+    uint64_t bytes = stolen_bytes(f, id, victim, v, now), hi = plait_min_u64(l->hi, f->map.size);
+    if (bytes == 0 || !plait_blockmap_at(&f->map, hi - 1, &e) || e.state != PLAIT_BLOCK_TAKEN ||
+        e.owner != victim)
+        return false;
+    uint64_t lo = plait_max_u64(plait_max_u64(hi - bytes, e.lo), plait_max_u64(l->at, l->lo));
+    uint64_t even = (lo + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
+    if (even < hi)
+        lo = even;
+    l->hi = lo;
+    fetch_event(f, (struct plait_fetch_event){.kind = PLAIT_FETCH_EV_STEAL,
+                                              .path = id / PLAIT_FETCH_LANES_MAX,
+                                              .other_path = victim / PLAIT_FETCH_LANES_MAX,
+                                              .bytes = hi - lo});
+    fetch_mark(f, lo, hi, PLAIT_BLOCK_TAKEN, id);
+    if (l->state == LANE_OPENING && l->hi <= l->lo)
+        fetch_close_lane(f, victim);
+    return open_owned(f, id, lo, hi, now, cmd);
+}
+
+/* The last bytes are under way, but nothing has come for longer than it should: ask for them once more. */
+static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
+{
+    int path = id / PLAIT_FETCH_LANES_MAX;
+    uint64_t budget = plait_max_u64(f->map.size / 100 * DOUBLED_PERCENT, 2 * CHUNK_BYTES_MIN);
+    double rate = rate_or_guess(&f->paths[path], now);
+    double lag_s =
+        plait_to_s(path_lag_ns(&f->paths[path], &f->paths[path].lanes[id % PLAIT_FETCH_LANES_MAX]));
+
+    if (window_end(f) < f->map.size || f->pin_count > 0)
+        return false;
+    for (int i = 0; i < f->path_count; i++) {
+        struct path *p = &f->paths[i];
+        int lane = longest_lane(f, i);
+        if (lane == NO_LANE || i == path)
+            continue;
+        struct lane *l = fetch_lane(f, lane);
+        uint64_t left = lane_left(f, l), quiet_ns = now - l->last_arrival;
+        bool stalls = quiet_ns > 2 * p->est.rtt_min_ns + 30 * PLAIT_MS;
+        double victim_s = path_finish(f, i, now).rest_s + plait_to_s(stalls ? quiet_ns : 0);
+        if (l->doubled || f->doubled_bytes + left > budget || lag_s + (double)left / rate > 0.7 * victim_s)
+            continue;
+        f->doubled_bytes += left;
+        l->doubled = true;
+        uint64_t hi = plait_min_u64(l->hi, f->map.size);
+        return open_unowned(f, id, hi - left, hi, now, cmd);
+    }
+    return false;
+}
+
+bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct plait_fetch_cmd *cmd)
+{
+    int id = fetch_lane_id(path, lane);
+    const struct path *p = &f->paths[path];
+
+    if (f->sources[p->source].ranges == RANGES_NO)
+        return plan_whole(f, id, now, cmd);
+    if (!f->size_known)
+        return plan_first(f, id, now, cmd);
+    if (p->retry_due)
+        return plan_trial(f, id, now, cmd);
+    return plan_audit(f, id, now, cmd) || plan_chunk(f, id, now, cmd) || plan_steal(f, id, now, cmd) ||
+           plan_double(f, id, now, cmd);
+}
