@@ -10,10 +10,11 @@
 
 #include "fetch_int.h"
 
-#define LANES_DEFAULT      16
-#define GIVE_UP_NS         (120 * PLAIT_S)
-#define READ_THROUGH       (32 * PLAIT_KIB) /* less than this is read and dropped rather than lose the connection \
-                                             */
+#define LANES_DEFAULT 16
+#define GIVE_UP_NS    (120 * PLAIT_S)
+#define READ_THROUGH                                                                                         \
+    (32 * PLAIT_KIB) /* less than this is read and dropped rather than lose the connection                   \
+                      */
 #define BUSY_NS            (1 * PLAIT_S)
 #define RETRY_AFTER_NS_MAX (3600 * PLAIT_S)
 
@@ -467,6 +468,7 @@ static void keep(struct plait_fetch *f, uint64_t now, struct path *p, uint64_t a
     }
     fetch_mark(f, at, at + len, PLAIT_BLOCK_DONE, p->source);
     p->kept_bytes += len;
+    p->fails = 0;
     f->sources[p->source].kept_bytes += len;
     f->progress_at = now;
     check_feed_a(f, now, p->source, at, bytes, len);
@@ -565,7 +567,8 @@ enum plait_fetch_verdict plait_fetch_recv(struct plait_fetch *f, uint64_t now, i
     if (p->first_byte == 0)
         p->first_byte = now;
     plait_estimator_on_bytes(&p->est, now, len);
-    path_on_progress(f, lane / PLAIT_FETCH_LANES_MAX, now);
+    if (p->state != PLAIT_FETCH_PATH_ACTIVE)
+        path_set_state(f, lane / PLAIT_FETCH_LANES_MAX, PLAIT_FETCH_PATH_ACTIVE);
     if (l->given_up) { /* it was silent and speaks again */
         l->given_up = false;
         take_free(f, lane, plait_max_u64(l->at, l->lo), l->hi);

@@ -178,7 +178,6 @@ uint64_t path_lag_ns(const struct path *p, const struct lane *l);
 double path_rate(const struct path *p, uint64_t now);
 double fetch_rate(const struct plait_fetch *f, uint64_t now);
 void path_set_state(struct plait_fetch *f, int path, enum plait_fetch_path_state state);
-void path_on_progress(struct plait_fetch *f, int path, uint64_t now);
 void path_update_busy(struct path *p, uint64_t now);
 void path_back_off(struct plait_fetch *f, int path, uint64_t now, uint64_t delay_ns);
 void path_out(struct plait_fetch *f, int path);

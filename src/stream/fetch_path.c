@@ -114,14 +114,6 @@ void path_learn_rtt(struct path *p, uint64_t rtt_ns)
         p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
 }
 
-void path_on_progress(struct plait_fetch *f, int path, uint64_t now)
-{
-    (void)now;
-    f->paths[path].fails = 0;
-    if (f->paths[path].state != PLAIT_FETCH_PATH_ACTIVE)
-        path_set_state(f, path, PLAIT_FETCH_PATH_ACTIVE);
-}
-
 void path_update_busy(struct path *p, uint64_t now)
 {
     plait_estimator_on_busy(&p->est, now, lanes_in_body(p) > 0);
@@ -216,17 +208,18 @@ static uint64_t answer_ns(const struct path *p)
 static bool is_silent(const struct path *p, uint64_t now)
 {
     uint64_t asked = 0;
-    bool body = false;
+    bool body = false, waits = false;
 
     for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
         const struct lane *l = &p->lanes[k];
         body |= l->state == LANE_BODY;
+        waits |= l->state == LANE_BODY || l->state == LANE_OPENING;
         if (l->state == LANE_BODY)
             asked = plait_max_u64(asked, l->last_arrival);
         else if (l->state == LANE_OPENING && !body)
             asked = plait_max_u64(asked, l->opened);
     }
-    if (asked == 0)
+    if (!waits)
         return false;
     if (body)
         return now - plait_max_u64(p->est.last_arrival, asked) > plait_estimator_silence_ns(&p->est);

@@ -156,7 +156,8 @@ static bool plan_whole(struct plait_fetch *f, int id, uint64_t now, struct plait
 
     for (int i = 0; i < f->path_count; i++) {
         const struct path *p = &f->paths[i];
-        bool better = i != path && path_usable(f, p) && f->sources[p->source].ranges != RANGES_NO;
+        bool better = i != path && path_usable(f, p) &&
+                      (f->sources[p->source].ranges != RANGES_NO || p->errors < f->paths[path].errors);
         for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++)
             better |= p->lanes[k].state != LANE_IDLE && p->lanes[k].whole;
         if (better)
@@ -211,7 +212,8 @@ static bool stands_aside(const struct plait_fetch *f, int id, uint64_t piece, ui
 
     for (int i = 0; i < f->path_count; i++) {
         const struct path *p = &f->paths[i];
-        if (i == path || p->state != PLAIT_FETCH_PATH_ACTIVE || !source_usable(f, p->source))
+        if (i == path || p->state != PLAIT_FETCH_PATH_ACTIVE || !source_usable(f, p->source) ||
+            f->sources[p->source].ranges == RANGES_NO)
             continue;
         struct plait_sched_path other = as_sched(f, i, &p->lanes[0], now);
         if (plait_sched_arrival(&other, now, (double)rest) <= own_arrival)
@@ -258,7 +260,7 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
     uint64_t want = bytes <= 0 ? 0 : (uint64_t)bytes;
     if (want < PIECE_BYTES_MIN)
         want = PIECE_BYTES_MIN;
-    if (stands_aside(f, id, plait_min_u64(want, free_bytes), free_bytes, now))
+    if (f->pin_count == 0 && stands_aside(f, id, plait_min_u64(want, free_bytes), free_bytes, now))
         return 0;
     return want;
 }

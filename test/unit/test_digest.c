@@ -90,7 +90,7 @@ static void options_that_are_none(void **state)
     }
 }
 
-/* The first three are the examples of RFC 9530 section 2 and appendix B, and of RFC 3230's update, RFC 5843.
+/* The first is an example of RFC 9530; its SHA-512 in the second is of the same bytes, its SHA-256 of others.
  */
 static void http_fields(void **state)
 {
