@@ -182,7 +182,8 @@ static int64_t to_unix_s(const struct date *d)
 
     for (uint32_t m = 0; m < d->month; m++)
         days += month_days(d->year, m);
-    return (days - days_to_1970) * 86400 + d->hour * 3600 + d->minute * 60 + d->second;
+    int64_t minutes = ((days - days_to_1970) * 24 + d->hour) * 60 + d->minute;
+    return minutes * 60 + d->second;
 }
 
 int plait_http_date_parse(const char *s, size_t len, int64_t *unix_s)

@@ -16,19 +16,18 @@
 #include "digest.h"
 #include "err.h"
 
-#define PLAIT_METALINK_BYTES_MAX  (32u * 1024 * 1024)
-#define PLAIT_METALINK_TOKEN_MAX  (64u * 1024) /* a tag or a comment */
+#define PLAIT_METALINK_BYTES_MAX  ((size_t)32 * 1024 * 1024)
+#define PLAIT_METALINK_TOKEN_MAX  ((size_t)64 * 1024) /* a tag or a comment */
 #define PLAIT_METALINK_DEPTH_MAX  32u
 #define PLAIT_METALINK_FILES_MAX  1024u
-#define PLAIT_METALINK_URLS_MAX   4096u    /* in one file */
-#define PLAIT_METALINK_PIECES_MAX 1048576u /* in one file */
+#define PLAIT_METALINK_URLS_MAX   4096u   /* in one file */
+#define PLAIT_METALINK_PIECES_MAX 262144u /* in one file */
 #define PLAIT_METALINK_SIZE_MAX   ((uint64_t)INT64_MAX)
 
 struct plait_metalink_url {
-    char *url; /* as plait_text_is_url has it, of any scheme */
-    uint32_t
-        priority; /* 1, the best, to PLAIT_PRIORITY_MAX (link.h), which is also meant where none is given */
-    char location[3]; /* two small letters (ISO 3166-1), or "" */
+    char *url;         /* as plait_text_is_url has it, of any scheme */
+    uint32_t priority; /* 1, the best, to PLAIT_PRIORITY_MAX (link.h), which is also that of none */
+    char location[3];  /* two small letters (ISO 3166-1), or "" */
 };
 
 struct plait_metalink_pieces {

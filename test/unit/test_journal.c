@@ -208,6 +208,9 @@ static void other_files_are_no_journals(void **state)
     assert_int_equal(plait_journal_replay("plx", 3, &j, &good), PLAIT_ERR_FORMAT);
     assert_int_equal(plait_journal_replay("\0\0\0\0\0\0\0\0\0", 9, &j, &good), PLAIT_ERR_FORMAT);
     bytes[7]++;
+    assert_int_equal(plait_journal_replay(bytes, 7, &j, &good), PLAIT_OK);
+    assert_int_equal(good, 0);
+    assert_int_equal(plait_journal_replay(bytes, 8, &j, &good), PLAIT_ERR_RANGE);
     assert_int_equal(plait_journal_replay(bytes, plait_writer_used(&w), &j, &good), PLAIT_ERR_RANGE);
 }
 
@@ -338,6 +341,9 @@ static void writers_refuse_what_replay_would(void **state)
     h = header;
     h.total = PLAIT_JOURNAL_TOTAL_MAX + 1;
     assert_int_equal(plait_journal_write_header(&w, &h), PLAIT_ERR_ARG);
+    h.total = PLAIT_JOURNAL_TOTAL_MAX;
+    assert_int_equal(plait_journal_write_header(&w, &h), PLAIT_OK);
+    plait_writer_init(&w, bytes, sizeof bytes);
     h = header;
     h.digest.len = 5;
     assert_int_equal(plait_journal_write_header(&w, &h), PLAIT_ERR_ARG);

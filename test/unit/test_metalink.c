@@ -225,6 +225,10 @@ static void accepted_all_the_same(void **state)
         V4
         "<file name='a'><pieces length='10' type='sha-1'/><size>11</size></file>" END, /* no piece at all */
         V4 "<file name='a'><size>0</size></file>" END,
+        V4 "<file name='a'><pieces length='1' type='sha-1'><hash piece='9'>" SHA1_0
+           "</hash></pieces></file>" END,
+        "<metalink xmlns='http://www.metalinker.org/'><files><file name='a'><verification><pieces length='1' "
+        "type='tiger'><hash piece='9'>00</hash></pieces></verification></file></files>" END,
         V4 "<file name='a'/><?pi x?><!-- c -->" END "\n\n",
     };
 

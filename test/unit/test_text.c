@@ -177,8 +177,8 @@ static void urls_have_scheme_and_authority(void **state)
         assert_true(plait_text_is_url(text(good[i])));
     for (size_t i = 0; i < PLAIT_COUNT(bad); i++)
         assert_false(plait_text_is_url(text(bad[i])));
-    memset(longest, 'x', sizeof longest);
-    memcpy(longest, "a://", 4);
+    for (size_t i = 0; i < sizeof longest; i++)
+        longest[i] = i < 4 ? "a://"[i] : 'x';
     assert_true(plait_text_is_url(plait_text_of(longest, PLAIT_URL_MAX)));
     assert_false(plait_text_is_url(plait_text_of(longest, PLAIT_URL_MAX + 1)));
 }

@@ -1,0 +1,59 @@
+/*
+ * What the two ends of a simulated HTTP connection share (sim_server.c, sim_http.c).
+ *
+ * A session is one connection with both its ends: the server's appends what it sends to a list of pieces
+ * (head, body, end of chunks), the client's takes as much from the list as TCP has delivered. It is freed
+ * when both ends have left.
+ */
+#ifndef PLAIT_SIM_HTTP_INT_H
+#define PLAIT_SIM_HTTP_INT_H
+
+#include "sim_http.h"
+
+#define PLAIT_SIM_ASK_BYTES  250 /* of a request */
+#define PLAIT_SIM_PIECES_MAX 8   /* of one response: head, two contents, more than announced, end */
+
+enum piece_kind { PIECE_HEAD, PIECE_BODY, PIECE_END };
+
+struct piece {
+    enum piece_kind kind;
+    uint64_t left; /* bytes that have not arrived */
+    struct plait_sim_span span;
+};
+
+struct plait_sim_session {
+    struct plait_sim_server *server; /* borrows */
+    struct plait_sim_session *next, *prev;
+    struct plait_sim_conn *conn;
+    bool client_open, server_open;
+
+    /* client */
+    const struct plait_sim_http_app *app;
+    void *ctx;
+    bool asking, head_seen;
+    bool held;          /* a delivery is under way: not to be freed */
+    uint64_t body_left; /* or PLAIT_SIM_HTTP_UNKNOWN */
+
+    /* on the way */
+    struct plait_sim_http_head head;
+    struct piece piece[PLAIT_SIM_PIECES_MAX];
+    unsigned pieces, piece_at;
+
+    /* server */
+    struct plait_sim_http_ask ask;
+    uint64_t ask_bytes;
+    struct plait_sim_event service, expiry;
+    uint64_t pending;    /* bytes of the body not yet given to TCP */
+    uint64_t stop_after; /* bytes of bodies that will ever be given, PLAIT_SIM_HTTP_UNKNOWN = all */
+    bool stop_closes, stop_resets;
+    bool close_after; /* the present response */
+    bool framed;      /* the end of chunks follows the body */
+    double credit;
+    uint64_t body_bytes;
+};
+
+void plait_sim_session_free(struct plait_sim_session *s);
+/* Frees it if both ends have left; not while its client is being told of something. */
+void plait_sim_session_free_if_left(struct plait_sim_session *s);
+
+#endif

@@ -1,0 +1,250 @@
+#include "fetch_scenarios.h"
+
+#include "units.h"
+
+#define MB  UINT64_C(1000000)
+#define KB  UINT64_C(1000)
+#define SEC PLAIT_S
+
+#define SEEDS_THREE_LINES                                                                                              \
+    {                                                                                                                  \
+        {20, 20}, {50, 50},                                                                                            \
+        {                                                                                                              \
+            100, 10                                                                                                    \
+        }                                                                                                              \
+    }
+
+/* Faults of a server, as they stand in the rows. */
+#define FAULT(kind, ...)                                                                                               \
+    {                                                                                                                  \
+        .fault = {                                                                                                     \
+            {PLAIT_SIM_FAULT_##kind, __VA_ARGS__},                                                                     \
+        }                                                                                                              \
+    }
+
+/* clang-format off */
+const struct fetch_scenario fetch_scenarios[] = {
+    /* ---- links of different rate and delay, one copy behind each ---- */
+    {"three-100MB", {{{20, 20}, {50, 50}, {100, 10}}, .size = 100 * MB}, .share = 0.96},
+    {"three-4MB", {{{20, 20}, {50, 50}, {100, 10}}, .size = 4 * MB}, .share = 0.57},
+    {"three-1MB", {{{20, 20}, {50, 50}, {100, 10}}, .size = MB}, .share = 0.3},
+    {"three-third-falls-to-5", {{{20, 20}, {50, 50}, {100, 10, .step = {{2000, 5}}}}, .size = 100 * MB}, .share = 0.95},
+    {"three-third-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{2000, 1e9}}}}, .size = 100 * MB}, .share = 0.93, .stall_seconds = 0.5},
+    {"three-one-source", {{{20, 20}, {50, 50}, {100, 10}}, .servers = 1, .size = 100 * MB}, .share = 0.95},
+    {"dsl-lte-satellite", {{{8, 30}, {40, 60, .jitter_ms = 10}, {20, 600}}, .size = 40 * MB}, .share = 0.80},
+    {"lossy-pair", {{{30, 40, .loss = 1}, {30, 40, .loss = 0.1}}, .size = 40 * MB}, .share = 0.94},
+    {"equal-pair", {{{50, 20}, {50, 20}}, .size = 40 * MB}, .share = 0.94},
+    {"dsl-and-tiny-far", {{{8, 20, 80}, {2, 150, 2000}}, .size = 10 * MB}, .share = 0.90},
+    {"adsl-lte-jitter", {{{20, 35, .up_mbit = 1}, {40, 60, 300, .up_mbit = 15, .jitter_ms = 20}}, .size = 40 * MB}, .share = 0.85},
+    {"adsl-lte-varying-satellite", {{{8, 30, .up_mbit = 1},
+        {40, 50, 200, .up_mbit = 10, .step = {{1500, 15}, {3000, 30}, {4200, 10}, {5000, 40}}, .period_ms = 6000},
+        {20, 600, .up_mbit = 3}}, .size = 40 * MB}, .share = 0.75},
+    {"fast-and-middle", {{{300, 10}, {80, 30}}, .size = 100 * MB}, .share = 0.90},
+    {"four-cellular-one-dead", {{
+        {30, 50, 300, .jitter_ms = 5, .step = {{2000, 50}, {4000, 20}, {6000, 60}, {8000, 10}}, .period_ms = 10000},
+        {40, 60, 300, .jitter_ms = 5, .step = {{1000, 20}, {3000, 10}, {5000, 40}, {7000, 60}}, .period_ms = 9000},
+        {20, 70, 300, .jitter_ms = 5, .outage = {{5000, 30000}}},
+        {60, 45, 300, .jitter_ms = 5, .step = {{2500, 30}, {4500, 10}, {6500, 50}}, .period_ms = 8000}},
+        .size = 100 * MB}, .share = 0.85},
+    {"bursts-of-loss", {{{150, 40, .storm_every_ms = 3000, .storm_ms = 50, .storm_loss = 30}, {20, 20}}, .size = 100 * MB}, .share = 0.7},
+    {"bursty-line", {{{40, 40, .burst_enter = 0.02, .burst_leave = 5, .burst_loss = 50}, {40, 30}}, .size = 40 * MB}, .share = 0.85},
+    {"shared-bottleneck", {{{100, 20}, {100, 30}, {60, 4}}, .servers = 2, .way = {{1, 1, 3}, {2, 2, 3}}, .size = 40 * MB}, .share = 0.93},
+    {"bloated-queue", {{{10, 30, 2000}, {30, 30, 1000}}, .size = 20 * MB}, .share = 0.90},
+    {"shallow-queue", {{{50, 40, 5}, {50, 20, 5}}, .size = 40 * MB}, .share = 0.80},
+    {"reordering-line", {{{40, 30, .jitter_ms = 8, .reorder = true}, {20, 20}}, .size = 40 * MB}, .share = 0.85},
+    {"both-ways-lossy", {{{20, 60, .loss = 2, .up_loss = 2}, {20, 60, .loss = 0.5, .up_loss = 0.5}}, .size = 20 * MB}, .share = 0.75},
+    {"very-far", {{{50, 700}}, .size = 40 * MB}, .share = 0.5},
+    {"very-uneven", {{{1, 300}, {200, 10}}, .size = 40 * MB}, .share = 0.85, .alone = 2, .alone_share = 0.97},
+    {"gigabit", {{{1000, 2}, {1000, 10}}, .size = 200 * MB}, .share = 0.85},
+    {"slow-pair", {{{0.5, 100}, {0.2, 300}}, .size = 500 * KB}, .share = 0.8},
+    {"one-path", {{{100, 20}}, .size = 50 * MB}, .share = 0.90},
+    {"one-satellite", {{{20, 600}}, .size = 40 * MB}, .share = 0.80},
+    {"six-lines", {{{10, 20}, {20, 30}, {30, 40}, {15, 80}, {5, 10}, {40, 25}}, .size = 40 * MB}, .share = 0.92},
+    {"twelve-ways", {{{20, 20}, {50, 50}, {100, 10}}, .servers = 4, .way = {{1, 1}, {2, 1}, {3, 1}, {1, 2}, {2, 2}, {3, 2}, {1, 3}, {2, 3},
+        {3, 3}, {1, 4}, {2, 4}, {3, 4}}, .size = 40 * MB}, .share = 0.90},
+    {"falls-and-rises", {{{50, 20, .step = {{2000, 5}, {4000, 50}}}, {20, 30}}, .size = 40 * MB}, .share = 0.88},
+    {"all-fall", {{{50, 20, .step = {{1000, 2}}}, {50, 20, .step = {{1000, 2}}}}, .size = 14 * MB}, .share = 0.85},
+
+    /* ---- sizes ---- */
+    {"nothing", {{{20, 20}, {50, 50}}, .size = 0}, .seconds = 0.5},
+    {"one-byte", {{{20, 20}, {50, 50}}, .size = 1}, .seconds = 0.3},
+    {"one-byte-in-a-pipe", {{{20, 20}, {50, 50}}, .size = 1}, {.window_bytes = PLAIT_MIB}, .seconds = 0.3},
+    {"64-KiB", {{{20, 20}, {50, 50}}, .size = 65536}, .seconds = 0.3},
+    {"odd-size", {{{20, 20}, {50, 50}}, .size = 1234567}, .seconds = 0.6},
+    {"size-known", {{{20, 20}, {50, 50}, {100, 10}}, .size = 4 * MB}, {.size_known = true}, .share = 0.57},
+
+    /* ---- deaths and returns ---- */
+    {"all-die-and-return", {{{50, 20, .outage = {{1000, 6000}}}, {20, 30, .outage = {{1000, 7000}}}}, .size = 40 * MB}, .seconds = 14, .stall_seconds = 9},
+    {"one-comes-and-goes", {{{50, 20}, {50, 30, .outage = {{500, 1500}, {2500, 3500}, {4500, 5500}}}}, .size = 60 * MB}, .share = 0.85, .alone = 1, .alone_share = 1},
+    {"last-one-dies-near-the-end", {{{50, 20}, {50, 20, .outage = {{2900, 1e9}}}}, .size = 40 * MB}, .share = 0.85, .stall_seconds = 0.8},
+    {"never-there", {{{50, 20}, {50, 20, .outage = {{0, 1e9}}}}, .size = 20 * MB}, .share = 0.9},
+    {"dead-from-start-then-there", {{{20, 20}, {50, 20, .outage = {{0, 1000}}}}, .size = 40 * MB}, .share = 0.8},
+    {"nobody-there", {{{50, 20, .outage = {{0, 1e9}}}}, .size = MB}, .fail = PLAIT_FETCH_FAIL_UNREACHABLE, .seconds = 121},
+    {"dies-for-good", {{{50, 20, .outage = {{500, 1e9}}}}, .size = 40 * MB}, {.give_up_ms = 20000}, .fail = PLAIT_FETCH_FAIL_UNREACHABLE, .seconds = 22},
+    {"server-crashes-and-returns", {{{50, 20}, {50, 20}}, .server = {FAULT(CRASH, SEC, 3 * SEC)}, .size = 40 * MB}, .share = 0.85},
+    {"server-dies-and-returns", {{{50, 20}, {50, 20}}, .server = {FAULT(DEAD, SEC, 3 * SEC)}, .size = 40 * MB}, .share = 0.85, .stall_seconds = 0.5},
+    {"only-server-dies-and-returns", {{{50, 20}}, .server = {FAULT(DEAD, SEC, 4 * SEC)}, .size = 40 * MB}, .seconds = 14, .stall_seconds = 6},
+    {"a-path-comes-late", {{{20, 20}, {80, 20}}, .size = 40 * MB}, {.way_from_ms = {0, 1000}}, .seconds = 4.6},
+    {"a-path-is-taken-out", {{{20, 20}, {80, 20}}, .size = 20 * MB}, {.way_to_ms = {0, 1000}}, .seconds = 6},
+
+    /* ---- servers that are slow, few, or refuse ---- */
+    {"one-slow-mirror", {{{100, 20}, {100, 20}}, .server = {{0}, {.total_rate = 20000}}, .size = 16 * MB}, .alone = 1, .alone_share = 0.95},
+    {"one-crawling-mirror", {{{50, 20}, {50, 20}}, .server = {{0}, {.total_rate = 1000}}, .size = 16 * MB}, .alone = 1, .alone_share = 0.95},
+    {"slow-answers", {{{50, 20}, {50, 20}}, .server = {{.service_ns = 400 * PLAIT_MS}, {.service_ns = 50 * PLAIT_MS}}, .size = 40 * MB}, .share = 0.85},
+    {"limited-per-connection", {{{100, 20}, {100, 30}}, .server = {{.conn_rate = 1250 * KB}, {.conn_rate = 1250 * KB}}, .size = 40 * MB}, .share = 0.75},
+    {"slow-start", {{{50, 20}, {50, 20}}, .server = {FAULT(SLOW_START, 3 * SEC, 30 * KB)}, .size = 40 * MB}, .share = 0.75},
+    {"404-of-one", {{{50, 20}, {50, 20}}, .server = {FAULT(STATUS, 404)}, .size = 20 * MB}, .alone = 2, .alone_share = 0.97},
+    {"404-of-all", {{{50, 20}, {50, 20}}, .server = {FAULT(STATUS, 404), FAULT(STATUS, 404)}, .size = 20 * MB}, .fail = PLAIT_FETCH_FAIL_NO_SOURCE, .seconds = 1},
+    {"500-of-one", {{{50, 20}, {50, 20}}, .server = {FAULT(STATUS, 500)}, .size = 20 * MB}, .alone = 2, .alone_share = 0.95},
+    {"refuses-connections", {{{50, 20}, {50, 20}}, .server = {FAULT(REFUSE, 0)}, .size = 20 * MB}, .alone = 2, .alone_share = 0.95},
+    {"all-refuse-connections", {{{50, 20}, {50, 20}}, .server = {FAULT(REFUSE, 0), FAULT(REFUSE, 0)}, .size = 20 * MB}, .fail = PLAIT_FETCH_FAIL_UNREACHABLE, .seconds = 121},
+    {"busy-first-20", {{{50, 20}, {50, 20}}, .server = {FAULT(BUSY, 20, 0)}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
+    {"busy-first-3-retry-after", {{{50, 20}}, .server = {FAULT(BUSY, 3, 2)}, .size = 20 * MB}, .seconds = 12},
+    {"busy-above-2-connections", {{{50, 20}, {50, 20}}, .server = {FAULT(BUSY_ABOVE, 2, 0), FAULT(BUSY_ABOVE, 2, 1)}, .size = 40 * MB}, .share = 0.9},
+    {"busy-above-1-connection", {{{50, 20}}, .server = {FAULT(BUSY_ABOVE, 1, 0)}, .size = 20 * MB}, .share = 0.8},
+    {"closes-each-response", {{{50, 20}, {50, 20}}, .server = {FAULT(CLOSE_EACH, 0), FAULT(CLOSE_EACH, 0)}, .size = 40 * MB}, .share = 0.85},
+    {"closes-after-1MB", {{{50, 20}, {50, 20}}, .server = {FAULT(CLOSE_AFTER, MB)}, .size = 40 * MB}, .share = 0.7},
+    {"resets-after-300KB", {{{50, 20}, {50, 20}}, .server = {FAULT(CLOSE_AFTER, 300 * KB, 1)}, .size = 20 * MB}, .alone = 2, .alone_share = 0.97},
+    {"stalls-after-1MB", {{{50, 20}, {50, 20}}, .server = {FAULT(STALL_AFTER, MB)}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95, .stall_seconds = 0.7},
+    {"stalls-after-1MB-alone", {{{50, 20}}, .server = {FAULT(STALL_AFTER, MB)}, .size = 10 * MB}, .seconds = 40},
+    {"stalls-once-near-the-end", {{{20, 20}, {20, 20}}, .server = {{.fault = {{PLAIT_SIM_FAULT_STALL_AFTER, 2 * MB, 0, 1}}}}, .size = 12 * MB}, .share = 0.8, .stall_seconds = 0.8},
+
+    /* ---- servers without ranges, without a size ---- */
+    {"no-ranges", {{{50, 20}}, .server = {FAULT(NO_RANGE, 0)}, .size = 20 * MB}, .share = 0.9},
+    {"no-length", {{{50, 20}}, .server = {FAULT(NO_LENGTH, 0)}, .size = 20 * MB}, .share = 0.9},
+    {"no-length-in-a-pipe", {{{50, 20}}, .server = {FAULT(NO_LENGTH, 0)}, .size = 20 * MB}, {.window_bytes = 4 * PLAIT_MIB}, .share = 0.9},
+    {"no-ranges-beside-ranges", {{{50, 20}, {50, 20}}, .server = {FAULT(NO_RANGE, 0)}, .size = 20 * MB}, .alone = 2, .alone_share = 0.95, .dup_percent = 5},
+    {"no-ranges-twice", {{{20, 20}, {50, 20}}, .server = {FAULT(NO_RANGE, 0), FAULT(NO_RANGE, 0)}, .size = 20 * MB}, .seconds = 10, .dup_percent = 5},
+    {"no-ranges-breaks-once", {{{50, 20}}, .server = {{.fault = {{PLAIT_SIM_FAULT_NO_RANGE}, {PLAIT_SIM_FAULT_CLOSE_AFTER, 5 * MB, 0, 1}}}}, .size = 20 * MB}, .seconds = 8, .dup_percent = 30},
+    {"no-length-breaks-in-a-pipe", {{{50, 20}}, .server = {{.fault = {{PLAIT_SIM_FAULT_NO_LENGTH}, {PLAIT_SIM_FAULT_CLOSE_AFTER, 5 * MB, 0, 1}, {PLAIT_SIM_FAULT_NO_VERSION}}}},
+        .size = 20 * MB}, {.window_bytes = 4 * PLAIT_MIB}, .fail = PLAIT_FETCH_FAIL_NO_RESUME, .seconds = 8},
+
+    /* ---- liars ---- */
+    {"one-of-three-lies", {{{50, 20}, {50, 20}, {50, 20}}, .server = {{0}, FAULT(OTHER_CONTENT, 0, 7)}, .size = 40 * MB}, .condemned = 2, .seconds = 8},
+    {"one-of-three-lies-late", {{{50, 20}, {50, 20}, {50, 20}}, .server = {{0}, FAULT(OTHER_CONTENT, 30 * MB, 7)}, .size = 40 * MB}, .condemned = 2, .seconds = 8},
+    {"one-of-three-lies-in-a-pipe", {{{50, 20}, {50, 20}, {50, 20}}, .server = {{0}, FAULT(OTHER_CONTENT, 0, 7)}, .size = 40 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .condemned = 2, .seconds = 9},
+    {"one-of-two-lies", {{{50, 20}, {50, 20}}, .server = {{0}, FAULT(OTHER_CONTENT, 0, 7)}, .size = 40 * MB}, .fail = PLAIT_FETCH_FAIL_CONFLICT, .seconds = 8},
+    {"one-of-two-lies-small", {{{50, 20}, {50, 20}}, .server = {{0}, FAULT(OTHER_CONTENT, 0, 7)}, .size = 2 * MB}, .fail = PLAIT_FETCH_FAIL_CONFLICT, .seconds = 8},
+    {"one-of-two-lies-digest", {{{50, 20}, {50, 20}}, .server = {FAULT(OTHER_CONTENT, 0, 7)}, .size = 40 * MB}, {.digest = true}, .seconds = 30, .dup_percent = 110},
+    {"the-better-of-two-lies-digest", {{{80, 20}, {20, 20}}, .server = {FAULT(OTHER_CONTENT, 0, 7)}, .size = 10 * MB}, {.digest = true}, .seconds = 30, .dup_percent = 110},
+    {"one-of-two-lies-pieces", {{{50, 20}, {50, 20}}, .server = {{0}, FAULT(OTHER_CONTENT, 20 * MB, 7)}, .size = 40 * MB}, {.piece_bytes = PLAIT_MIB}, .seconds = 15, .dup_percent = 110},
+    {"two-of-five-lie", {{{30, 20}, {30, 20}, {30, 20}, {30, 20}, {30, 20}}, .server = {FAULT(OTHER_CONTENT, 0, 7), {0}, FAULT(OTHER_CONTENT, 0, 8)}, .size = 40 * MB}, .condemned = 5, .seconds = 8},
+    {"all-lie-alike-digest", {{{50, 20}, {50, 20}}, .server = {FAULT(OTHER_CONTENT, 0, 7), FAULT(OTHER_CONTENT, 0, 7)}, .size = 4 * MB}, {.digest = true}, .fail = PLAIT_FETCH_FAIL_CONTENT, .seconds = 10},
+    {"an-error-page", {{{50, 20}, {50, 20}, {50, 20}}, .server = {FAULT(PAGE, 3000, 9)}, .size = 20 * MB}, .seconds = 6},
+    {"wrong-ranges", {{{50, 20}, {50, 20}}, .server = {FAULT(WRONG_RANGE, 100)}, .size = 20 * MB}, .alone = 2, .alone_share = 0.95},
+    {"short-bodies", {{{50, 20}, {50, 20}}, .server = {FAULT(SHORT_BODY, 10)}, .size = 20 * MB}, .alone = 2, .alone_share = 0.95},
+    {"short-bodies-alone", {{{50, 20}}, .server = {FAULT(SHORT_BODY, 10)}, .size = 20 * MB}, .seconds = 30},
+    {"long-bodies", {{{50, 20}, {50, 20}}, .server = {FAULT(LONG_BODY, 5000)}, .size = 20 * MB}, .alone = 2, .alone_share = 0.95},
+    {"one-of-three-other-size", {{{50, 20}, {50, 20}, {50, 20}}, .server = {FAULT(WRONG_SIZE, 19 * MB)}, .size = 20 * MB}, .condemned = 1, .seconds = 5},
+    {"one-of-two-other-size", {{{50, 20}, {50, 20}}, .server = {FAULT(WRONG_SIZE, 19 * MB)}, .size = 20 * MB}, .fail = PLAIT_FETCH_FAIL_SIZES, .seconds = 5},
+    {"changes-alone", {{{50, 20}}, .server = {FAULT(CHANGE, SEC, 8)}, .size = 40 * MB}, .fail = PLAIT_FETCH_FAIL_CHANGED, .seconds = 8},
+    {"one-of-three-changes", {{{50, 20}, {50, 20}, {50, 20}}, .server = {FAULT(CHANGE, SEC, 8)}, .size = 60 * MB}, .condemned = 1, .seconds = 9},
+    {"changes-without-validator", {{{50, 20}, {50, 20}, {50, 20}}, .server = {{.fault = {{PLAIT_SIM_FAULT_CHANGE, SEC, 8}, {PLAIT_SIM_FAULT_NO_VERSION}}}}, .size = 60 * MB}, .condemned = 1, .seconds = 10},
+
+    /* ---- in order, into a pipe ---- */
+    {"pipe-three", {{{20, 20}, {50, 50}, {100, 10}}, .size = 100 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.94},
+    {"pipe-three-4MB", {{{20, 20}, {50, 50}, {100, 10}}, .size = 4 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.5},
+    {"pipe-narrow", {{{20, 20}, {50, 50}, {100, 10}}, .size = 40 * MB}, {.window_bytes = 2 * PLAIT_MIB}, .share = 0.6},
+    {"pipe-very-narrow", {{{20, 20}, {50, 50}, {100, 10}}, .size = 10 * MB}, {.window_bytes = 256 * PLAIT_KIB}, .share = 0.2},
+    {"pipe-satellite", {{{8, 30}, {40, 60, .jitter_ms = 10}, {20, 600}}, .size = 40 * MB}, {.window_bytes = 32 * PLAIT_MIB}, .share = 0.75},
+    {"pipe-slow-consumer", {{{50, 20}, {50, 30}}, .size = 10 * MB}, {.window_bytes = 4 * PLAIT_MIB, .consumer_mbit = 16}, .seconds = 5.4},
+    {"pipe-consumer-pauses", {{{50, 20}, {50, 30}}, .size = 20 * MB}, {.window_bytes = 4 * PLAIT_MIB, .pause_from_ms = 500, .pause_to_ms = 4500}, .seconds = 7},
+    {"pipe-third-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{2000, 1e9}}}}, .size = 60 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.85},
+    {"pipe-third-falls", {{{20, 20}, {50, 50}, {100, 10, .step = {{2000, 1}}}}, .size = 60 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.85},
+    {"pipe-slow-mirror", {{{100, 20}, {100, 20}}, .server = {{0}, {.total_rate = 20000}}, .size = 16 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .alone = 1, .alone_share = 0.93},
+    {"pipe-four-cellular", {{
+        {30, 50, 300, .jitter_ms = 5, .step = {{2000, 50}, {4000, 20}, {6000, 60}, {8000, 10}}, .period_ms = 10000},
+        {40, 60, 300, .jitter_ms = 5, .step = {{1000, 20}, {3000, 10}, {5000, 40}, {7000, 60}}, .period_ms = 9000},
+        {20, 70, 300, .jitter_ms = 5, .outage = {{2000, 5000}}},
+        {60, 45, 300, .jitter_ms = 5, .step = {{2500, 30}, {4500, 10}, {6500, 50}}, .period_ms = 8000}},
+        .size = 60 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.75},
+
+    /* ---- continued from an earlier run ---- */
+    {"resume-holes", {{{50, 20}, {50, 30}}, .size = 20 * MB}, {.size_known = true, .resume = {{0, 5 * MB, 1, 1}, {10 * MB, 12 * MB, 1, 2}, {19999999, 20 * MB, 1, 0}}}, .share = 0.8, .seconds = 1.5},
+    {"resume-all", {{{50, 20}}, .size = 20 * MB}, {.size_known = true, .resume = {{0, 20 * MB, 1, 1}}}, .seconds = 1},
+    {"one-lane", {{{20, 20}, {50, 50}, {100, 10}}, .size = 40 * MB}, {.lanes_max = 1}, .share = 0.8},
+};
+/* clang-format on */
+const unsigned fetch_scenario_count = PLAIT_COUNT(fetch_scenarios);
+
+#define DUP_PERCENT 3.0    /* of bytes that may come twice */
+#define DUP_BYTES   400000 /* and so many in any case: requests that are cut, for the greater part */
+#define LIMIT_MS    600000
+
+double fetch_share(const struct plait_sim_fetch_result *r)
+{
+    return r->done && r->time_ns > 0 && r->fluid_ns != PLAIT_NEVER ? (double)r->fluid_ns / (double)r->time_ns : 0;
+}
+
+/* Each returns false with the reason in `why`. */
+static bool check_end(const struct fetch_scenario *s, const struct plait_sim_fetch_result *r, char *why, size_t n)
+{
+    if (r->violation[0] != '\0')
+        snprintf(why, n, "%s", r->violation);
+    else if (r->stopped)
+        snprintf(why, n, "did not come to an end");
+    else if (r->fail != s->fail)
+        snprintf(why, n, "ended with \"%s\" after %.2f s, expected \"%s\"", plait_sim_fail_name(r->fail),
+                 plait_to_s(r->time_ns), plait_sim_fail_name(s->fail));
+    else if (s->seconds > 0 && plait_to_s(r->time_ns) > s->seconds)
+        snprintf(why, n, "took %.3f s, expected %.3f", plait_to_s(r->time_ns), s->seconds);
+    else if (s->condemned != 0 && r->condemned != s->condemned)
+        snprintf(why, n, "dropped sources %#x, expected %#x", r->condemned, s->condemned);
+    else if (s->stall_seconds > 0 && plait_to_s(r->stall_ns) > s->stall_seconds)
+        snprintf(why, n, "stalled for %.3f s, expected %.3f", plait_to_s(r->stall_ns), s->stall_seconds);
+    else
+        return true;
+    return false;
+}
+
+static bool check_bytes(const struct fetch_scenario *s, const struct plait_sim_fetch_result *r, char *why, size_t n)
+{
+    double percent = s->dup_percent > 0 ? s->dup_percent : DUP_PERCENT;
+    double most = (double)s->row.size * percent / 100 + DUP_BYTES;
+
+    if (s->fail == PLAIT_FETCH_FAIL_NONE && (double)r->dup_bytes > most)
+        snprintf(why, n, "%llu bytes came twice, expected at most %.0f", (unsigned long long)r->dup_bytes, most);
+    else if (s->config.window_bytes > 0 && r->reach_max > s->config.window_bytes)
+        snprintf(why, n, "kept bytes %llu ahead", (unsigned long long)r->reach_max);
+    else
+        return true;
+    return false;
+}
+
+static bool check_share(const struct fetch_scenario *s, const struct plait_sim_fetch_result *r, char *why, size_t n)
+{
+    struct plait_sim_fetch_config config = s->config;
+    struct plait_sim_fetch_result alone;
+
+    if (fetch_share(r) < s->share) {
+        snprintf(why, n, "%.3f of the fluid bound, expected %.3f", fetch_share(r), s->share);
+        return false;
+    }
+    if (s->alone == 0)
+        return true;
+    config.only_way = s->alone;
+    config.story = NULL;
+    plait_sim_fetch_run(&s->row, &config, &alone);
+    double share = (double)alone.time_ns / (double)r->time_ns;
+    if (!alone.done || share < s->alone_share) {
+        snprintf(why, n, "%.3f of what way %d does alone (%.3f s, %s), expected %.3f", share, s->alone,
+                 plait_to_s(alone.time_ns), plait_sim_fail_name(alone.fail), s->alone_share);
+        return false;
+    }
+    return true;
+}
+
+bool fetch_scenario_check(const struct fetch_scenario *s, FILE *story, bool commands,
+                          struct plait_sim_fetch_result *out, char *why, size_t why_size)
+{
+    struct plait_sim_fetch_config config = s->config;
+
+    config.story = story;
+    config.commands = commands;
+    if (config.limit_ms == 0)
+        config.limit_ms = LIMIT_MS;
+    plait_sim_fetch_run(&s->row, &config, out);
+    why[0] = '\0';
+    return check_end(s, out, why, why_size) && check_bytes(s, out, why, why_size) &&
+           check_share(s, out, why, why_size);
+}

@@ -1,0 +1,204 @@
+#include "fetch_seeds.h"
+
+#include "units.h"
+
+#define SIZE_MAX_BYTES 20000000.0
+#define LIMIT_MS       600000
+
+/* ---- making a world ---- */
+
+/* From `lo` through `octaves` doublings, about evenly on a logarithmic scale, without a logarithm. */
+static double log_uniform(struct plait_prng *g, double lo, double octaves)
+{
+    double x = plait_prng_unit(g) * octaves, v = lo;
+
+    for (; x >= 1; x -= 1)
+        v *= 2;
+    return v * (1 + x);
+}
+
+static bool one_in(struct plait_prng *g, uint64_t n)
+{
+    return plait_prng_below(g, n) == 0;
+}
+
+static void make_steps(struct plait_prng *g, struct plait_sim_line *line)
+{
+    double at_ms = 0, base = line->mbit;
+    unsigned n = 1 + (unsigned)plait_prng_below(g, 3);
+
+    for (unsigned i = 0; i < n; i++) {
+        at_ms += 200 + 4000 * plait_prng_unit(g);
+        line->step[i].at_ms = at_ms;
+        line->step[i].mbit = base * log_uniform(g, 0.1, 4);
+    }
+    if (one_in(g, 3))
+        line->period_ms = at_ms + 1000;
+}
+
+/* Dead for a while, or (unless it must stay) for ever. */
+static double make_outage(struct plait_prng *g, struct plait_sim_line *line, bool must_return)
+{
+    double from_ms = one_in(g, 4) ? 0 : 5000 * plait_prng_unit(g);
+    double to_ms = from_ms + log_uniform(g, 100, 6.5);
+
+    if (!must_return && one_in(g, 3))
+        to_ms = 1e9;
+    line->outage[0].from_ms = from_ms;
+    line->outage[0].to_ms = to_ms;
+    return to_ms < 1e9 ? to_ms : 0;
+}
+
+static void make_line(struct plait_prng *g, struct plait_sim_line *line)
+{
+    line->mbit = log_uniform(g, 0.1, 13.29);
+    line->rtt_ms = log_uniform(g, 1, 9.45);
+    line->queue_ms = log_uniform(g, 2, 10);
+    line->up_mbit = one_in(g, 2) ? line->mbit : line->mbit / 8;
+    if (one_in(g, 2))
+        line->loss = 3 * plait_prng_unit(g) * plait_prng_unit(g);
+    if (one_in(g, 4))
+        line->up_loss = line->loss;
+    if (one_in(g, 4))
+        line->jitter_ms = line->rtt_ms / 2 * plait_prng_unit(g);
+    line->reorder = one_in(g, 8);
+    if (one_in(g, 4))
+        make_steps(g, line);
+}
+
+static void make_faults(struct plait_prng *g, struct fetch_seed *s)
+{
+    static const struct plait_sim_fault menu[] = {
+        {PLAIT_SIM_FAULT_CLOSE_AFTER, 200000}, {PLAIT_SIM_FAULT_CLOSE_AFTER, 1000000, 1},
+        {PLAIT_SIM_FAULT_STALL_AFTER, 500000, 0, 3}, {PLAIT_SIM_FAULT_CLOSE_EACH},
+        {PLAIT_SIM_FAULT_BUSY, 5, 1}, {PLAIT_SIM_FAULT_BUSY_ABOVE, 3, 0}, {PLAIT_SIM_FAULT_SHORT_BODY, 100, 0, 4},
+        {PLAIT_SIM_FAULT_LONG_BODY, 3000}, {PLAIT_SIM_FAULT_CRASH, PLAIT_S, 3 * PLAIT_S},
+        {PLAIT_SIM_FAULT_DEAD, PLAIT_S, 4 * PLAIT_S}, {PLAIT_SIM_FAULT_STATUS, 404}, {PLAIT_SIM_FAULT_REFUSE},
+        {PLAIT_SIM_FAULT_NO_RANGE}, {PLAIT_SIM_FAULT_NO_VERSION},
+    };
+    unsigned last = s->ways > 1 && s->row.servers != 1 ? 14 : 10; /* the only server must serve */
+    unsigned server = (unsigned)plait_prng_below(g, s->row.servers == 1 ? 1 : s->ways);
+
+    s->server_faults = true;
+    s->row.server[server].fault[0] = menu[plait_prng_below(g, last)];
+    if (one_in(g, 3))
+        s->row.server[server].total_rate = (uint64_t)log_uniform(g, 20000, 8);
+}
+
+static void make_size(struct plait_prng *g, struct fetch_seed *s)
+{
+    double mbit = 0, seconds = log_uniform(g, 0.002, 13.3), size;
+
+    for (unsigned i = 0; i < s->ways; i++)
+        mbit += s->row.line[i].mbit;
+    size = mbit * 125000 * seconds;
+    s->row.size = size > SIZE_MAX_BYTES ? (uint64_t)(SIZE_MAX_BYTES * (0.5 + plait_prng_unit(g) / 2)) : (uint64_t)size;
+    if (s->row.size == 0 || one_in(g, 50))
+        s->row.size = 1 + plait_prng_below(g, 2000);
+}
+
+static void make_mode(struct plait_prng *g, struct fetch_seed *s)
+{
+    s->config.limit_ms = LIMIT_MS;
+    s->config.size_known = one_in(g, 4);
+    if (!one_in(g, 3))
+        return;
+    s->config.window_bytes = PLAIT_MIB << plait_prng_below(g, 6);
+    if (one_in(g, 4))
+        s->config.consumer_mbit = log_uniform(g, 1, 8);
+}
+
+void fetch_seed_make(uint64_t seed, struct fetch_seed *s)
+{
+    struct plait_prng g = {seed * UINT64_C(0x9e3779b97f4a7c15) + 12345};
+
+    *s = (struct fetch_seed){.seed = seed, .ways = 1 + (unsigned)plait_prng_below(&g, 4)};
+    s->row.seed = seed;
+    s->row.servers = one_in(&g, 3) ? 1 : s->ways;
+    for (unsigned i = 0; i < s->ways; i++) {
+        make_line(&g, &s->row.line[i]);
+        if (!one_in(&g, 5))
+            continue;
+        double calm_ms = make_outage(&g, &s->row.line[i], i == 0);
+        if (calm_ms > s->calm_ms)
+            s->calm_ms = calm_ms;
+    }
+    make_size(&g, s);
+    make_mode(&g, s);
+    if (one_in(&g, 5))
+        make_faults(&g, s);
+}
+
+void fetch_seed_describe(const struct fetch_seed *s, FILE *to)
+{
+    fprintf(to, "# seed %llu: %llu bytes, %u servers%s", (unsigned long long)s->seed, (unsigned long long)s->row.size,
+            s->row.servers, s->config.size_known ? ", size known" : "");
+    if (s->config.window_bytes > 0)
+        fprintf(to, ", pipe of %llu KiB", (unsigned long long)(s->config.window_bytes / 1024));
+    if (s->config.consumer_mbit > 0)
+        fprintf(to, " drained at %.1f Mbit/s", s->config.consumer_mbit);
+    fprintf(to, "\n");
+    for (unsigned i = 0; i < s->ways; i++) {
+        const struct plait_sim_line *l = &s->row.line[i];
+        fprintf(to, "#   line %u: %.2f Mbit/s (up %.2f), %.0f ms, queue %.0f ms, loss %.2f/%.2f %%, jitter %.1f ms%s", i,
+                l->mbit, l->up_mbit, l->rtt_ms, l->queue_ms, l->loss, l->up_loss, l->jitter_ms,
+                l->reorder ? " reordering" : "");
+        for (unsigned k = 0; k < PLAIT_SIM_STEPS_MAX && l->step[k].at_ms > 0; k++)
+            fprintf(to, ", %.2f from %.0f ms", l->step[k].mbit, l->step[k].at_ms);
+        if (l->period_ms > 0)
+            fprintf(to, ", again each %.0f ms", l->period_ms);
+        if (l->outage[0].to_ms > 0)
+            fprintf(to, ", dead %.0f..%.0f ms", l->outage[0].from_ms, l->outage[0].to_ms);
+        if (s->row.server[i].fault[0].kind != PLAIT_SIM_FAULT_NONE)
+            fprintf(to, ", server fault %d", (int)s->row.server[i].fault[0].kind);
+        if (s->row.server[i].total_rate > 0)
+            fprintf(to, ", server of %llu bytes/s", (unsigned long long)s->row.server[i].total_rate);
+        fprintf(to, "\n");
+    }
+}
+
+/* ---- what must hold ---- */
+
+#define DUP_PERCENT 10.0
+#define DUP_BYTES   1000000.0
+
+static void measure(const struct fetch_seed *s, struct fetch_seed_result *out)
+{
+    struct plait_sim_world *w;
+    static struct plait_sim_world world;
+    struct plait_sim_fluid fluid;
+
+    w = &world;
+    plait_sim_world_init(w, &s->row);
+    plait_sim_world_fluid(w, -1, PLAIT_FETCH_LANES_MAX, &fluid);
+    out->tcp_ns = plait_sim_fluid_time(&fluid, s->row.size, LIMIT_MS * PLAIT_MS);
+    plait_sim_world_done(w);
+    out->single_ns = PLAIT_NEVER;
+    for (unsigned i = 0; i < s->ways; i++)
+        out->single_ns = plait_min_u64(out->single_ns, plait_sim_fetch_single(&s->row, i, LIMIT_MS * PLAIT_MS));
+    if (s->config.consumer_mbit > 0) { /* nothing is faster than the consumer */
+        uint64_t least = plait_time_to_carry((double)s->row.size, s->config.consumer_mbit * 125000);
+        out->tcp_ns = plait_max_u64(out->tcp_ns, least);
+        out->single_ns = plait_max_u64(out->single_ns, least);
+    }
+}
+
+bool fetch_seed_check(const struct fetch_seed *s, struct fetch_seed_result *out, char *why, size_t n)
+{
+    const struct plait_sim_fetch_result *r = &out->run;
+
+    plait_sim_fetch_run(&s->row, &s->config, &out->run);
+    measure(s, out);
+    why[0] = '\0';
+    if (r->violation[0] != '\0')
+        snprintf(why, n, "%s", r->violation);
+    else if (r->stopped)
+        snprintf(why, n, "did not come to an end");
+    else if (!r->done)
+        snprintf(why, n, "failed with \"%s\" after %.2f s", plait_sim_fail_name(r->fail), plait_to_s(r->time_ns));
+    else if ((double)r->dup_bytes > (double)s->row.size * DUP_PERCENT / 100 + DUP_BYTES)
+        snprintf(why, n, "%llu bytes came twice", (unsigned long long)r->dup_bytes);
+    else if (s->config.window_bytes > 0 && r->reach_max > s->config.window_bytes)
+        snprintf(why, n, "kept bytes %llu ahead", (unsigned long long)r->reach_max);
+    return why[0] == '\0';
+}
