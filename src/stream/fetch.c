@@ -102,10 +102,9 @@ void fetch_mark(struct plait_fetch *f, uint64_t lo, uint64_t hi, enum plait_bloc
         fetch_fail(f, PLAIT_FETCH_FAIL_NOMEM);
 }
 
-void fetch_release(struct plait_fetch *f, int lane)
+static void release_beyond(struct plait_fetch *f, int lane, uint64_t from)
 {
     struct plait_extent e;
-    uint64_t from = 0;
 
     while (plait_blockmap_find(&f->map, from, PLAIT_BLOCK_TAKEN, &e)) {
         if (e.owner == lane)
@@ -113,6 +112,11 @@ void fetch_release(struct plait_fetch *f, int lane)
         from = e.hi;
     }
     f->replan = true;
+}
+
+void fetch_release(struct plait_fetch *f, int lane)
+{
+    release_beyond(f, lane, 0);
 }
 
 static void lane_idle(struct plait_fetch *f, int id)
@@ -335,11 +339,12 @@ static void begin_body(struct plait_fetch *f, int lane, uint64_t now)
     struct lane *l = fetch_lane(f, lane);
 
     p->reached = true;
+    path_learn_lag(p, now - l->opened);
     if (!l->connected || p->est.rtt_min_ns == 0)
         path_learn_rtt(p, plait_max_u64(now - l->opened, 1));
     l->connected = true;
     l->state = LANE_BODY;
-    l->last_arrival = now;
+    l->body_since = l->last_arrival = now;
     if (l->probe || l->given_up) {
         l->probe = l->given_up = false;
         take_free(f, lane, l->lo, l->hi);
@@ -553,6 +558,22 @@ static size_t take_step(struct plait_fetch *f, uint64_t now, int lane, const uin
     return n;
 }
 
+/* A lane that was silent goes on with what nobody else has taken meanwhile. */
+static void speak_again(struct plait_fetch *f, int lane)
+{
+    struct lane *l = fetch_lane(f, lane);
+    struct plait_extent e;
+    uint64_t at = plait_max_u64(l->at, l->lo);
+
+    l->given_up = false;
+    take_free(f, lane, at, l->hi);
+    while (at < l->hi && plait_blockmap_at(&f->map, at, &e) && e.state == PLAIT_BLOCK_TAKEN &&
+           e.owner == lane)
+        at = e.hi;
+    l->hi = plait_min_u64(l->hi, at);
+    release_beyond(f, lane, l->hi);
+}
+
 enum plait_fetch_verdict plait_fetch_recv(struct plait_fetch *f, uint64_t now, int lane, const uint8_t *bytes,
                                           size_t len)
 {
@@ -569,10 +590,8 @@ enum plait_fetch_verdict plait_fetch_recv(struct plait_fetch *f, uint64_t now, i
     plait_estimator_on_bytes(&p->est, now, len);
     if (p->state != PLAIT_FETCH_PATH_ACTIVE)
         path_set_state(f, lane / PLAIT_FETCH_LANES_MAX, PLAIT_FETCH_PATH_ACTIVE);
-    if (l->given_up) { /* it was silent and speaks again */
-        l->given_up = false;
-        take_free(f, lane, plait_max_u64(l->at, l->lo), l->hi);
-    }
+    if (l->given_up)
+        speak_again(f, lane);
     while (len > 0 && l->state == LANE_BODY && f->fail == PLAIT_FETCH_FAIL_NONE) {
         size_t used = take_step(f, now, lane, bytes, len);
         if (used == 0)
@@ -632,9 +651,9 @@ static void end_busy(struct plait_fetch *f, uint64_t now, int lane, uint64_t ret
     uint64_t delay = retry_after_ns > 0 ? plait_min_u64(retry_after_ns, RETRY_AFTER_NS_MAX)
                                         : BUSY_NS << (p->fails > 5 ? 5 : p->fails);
 
+    p->reached = true;
     if (others_busy(f, source, fetch_lane(f, lane))) {
-        p->lanes_cap = plait_max_u64(1, path_lanes_busy(p)) & 0xff;
-        p->grow_at = now + delay;
+        p->lanes_cap = p->lanes_want = (unsigned)plait_max_u64(1, path_lanes_busy(p));
         if (path_lanes_busy(p) > 0)
             return;
     }

@@ -43,9 +43,11 @@ struct lane {
     bool doubled;   /* its rest is also asked for elsewhere */
     int check;      /* what [asked_lo, lo) is compared for, or NO_CHECK */
     uint64_t asked_lo, asked_hi;
-    uint64_t lo, hi; /* wanted: lo >= asked_lo; hi shrinks when the tail is stolen */
-    uint64_t at;     /* next offset of the body */
-    uint64_t opened, last_arrival;
+    uint64_t lo, hi;     /* wanted: lo >= asked_lo; hi shrinks when the tail is stolen */
+    uint64_t at;         /* next offset of the body */
+    uint64_t opened;     /* when it was asked, or its connection stood */
+    uint64_t body_since; /* when its first byte came */
+    uint64_t last_arrival;
 };
 
 struct path {
@@ -54,6 +56,8 @@ struct path {
     struct plait_estimator est;
     struct lane lanes[PLAIT_FETCH_LANES_MAX];
     unsigned lanes_want, lanes_cap;
+    uint64_t lag_ns;     /* from asking to the first byte, smoothed; 0 = unknown */
+    uint64_t lag_min_ns; /* the least of it: no queue in the way */
     double grew_at_rate; /* rate when lanes were last added */
     uint64_t grow_at;    /* when to look again whether more lanes help */
     uint64_t first_byte; /* when the first body byte came, 0 = not yet */
@@ -185,6 +189,8 @@ void source_out(struct plait_fetch *f, int source);
 void source_strike(struct plait_fetch *f, int source);
 /* A connection of the path took this long to stand, or has not stood after it. */
 void path_learn_rtt(struct path *p, uint64_t rtt_ns);
+/* A request on a connection that stood was answered after this time. */
+void path_learn_lag(struct path *p, uint64_t lag_ns);
 void paths_on_deadline(struct plait_fetch *f, uint64_t now);
 uint64_t paths_next_deadline(const struct plait_fetch *f);
 

@@ -15,10 +15,11 @@
 #define RETRY_NS_MAX    (15 * PLAIT_S)
 #define ANSWER_NS_MIN   (1500 * PLAIT_MS) /* a request unanswered for less is no reason to worry */
 #define TRIES_MAX       4                 /* of a path that never answered, when none ever did */
-#define RTT_PER_LANE_NS (12 * PLAIT_MS)   /* a first guess: long paths want more connections to fill */
-#define LANES_FIRST_MAX 8
-#define GROW_GAIN       1.10
+#define RTT_PER_LANE_NS (40 * PLAIT_MS)   /* a first guess: long paths want more connections to fill */
+#define LANES_FIRST_MAX 16
+#define GROW_GAIN       1.05
 #define GROW_NS_MIN     (100 * PLAIT_MS)
+#define GROW_LOOK_NS    (200 * PLAIT_MS)
 #define GROW_AGAIN_NS   (2 * PLAIT_S)
 
 bool source_usable(const struct plait_fetch *f, int source)
@@ -71,8 +72,16 @@ uint64_t path_outstanding(const struct plait_fetch *f, int path)
 uint64_t path_lag_ns(const struct path *p, const struct lane *l)
 {
     uint64_t rtt = p->est.rtt_min_ns > 0 ? p->est.rtt_min_ns : RTT_UNKNOWN_NS;
+    uint64_t lag = p->lag_ns > 0 ? p->lag_ns : rtt;
 
-    return l->connected ? rtt : 2 * rtt;
+    return l->connected ? lag : lag + rtt;
+}
+
+void path_learn_lag(struct path *p, uint64_t lag_ns)
+{
+    p->lag_ns = p->lag_ns == 0 ? lag_ns : (p->lag_ns + lag_ns) / 2;
+    if (p->lag_min_ns == 0 || lag_ns < p->lag_min_ns)
+        p->lag_min_ns = lag_ns;
 }
 
 double path_rate(const struct path *p, uint64_t now)
@@ -109,7 +118,7 @@ void path_learn_rtt(struct path *p, uint64_t rtt_ns)
     plait_estimator_on_rtt(&p->est, rtt_ns);
     if (p->first_byte != 0)
         return;
-    uint64_t lanes = plait_clamp_u64(p->est.rtt_min_ns / RTT_PER_LANE_NS, 2, LANES_FIRST_MAX);
+    uint64_t lanes = plait_min_u64(2 + p->est.rtt_min_ns / RTT_PER_LANE_NS, LANES_FIRST_MAX);
     if (p->lanes_want < lanes)
         p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
 }
@@ -245,23 +254,24 @@ static void close_stuck_lanes(struct plait_fetch *f, int path, uint64_t now)
     }
 }
 
-/* More connections as long as they bring more and the path's queue does not grow (a new handshake would be
- * slow). */
+/*
+ * More connections while no queue stands in the way (answers come as fast as ever): then it is not the path
+ * that limits them, but their windows, or losses. If the last ones brought nothing, no more for a while.
+ */
 static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
 {
-    if (now < p->grow_at || p->lanes_want >= p->lanes_cap || lanes_in_body(p) < p->lanes_want)
+    if (now < p->grow_at || p->lanes_want >= p->lanes_cap || lanes_in_body(p) + 1 < p->lanes_want)
         return;
     double rate = path_rate(p, now);
-    bool queue = p->est.rtt_last_ns > p->est.rtt_min_ns + p->est.rtt_min_ns / 2 + 5 * PLAIT_MS;
+    bool queue = p->lag_ns > p->lag_min_ns + p->lag_min_ns / 2 + 5 * PLAIT_MS;
     if (queue || rate < p->grew_at_rate * GROW_GAIN) {
-        p->grow_at = now + GROW_AGAIN_NS;
-        p->grew_at_rate = 0.95 * rate;
-        p->est.rtt_last_ns = 0;
+        p->grow_at = now + (queue ? GROW_LOOK_NS : GROW_AGAIN_NS);
+        p->grew_at_rate = 0;
         return;
     }
     p->grew_at_rate = rate;
     p->lanes_want = (unsigned)plait_min_u64(p->lanes_want + (p->lanes_want + 1) / 2, p->lanes_cap);
-    p->grow_at = now + plait_max_u64(GROW_NS_MIN, 3 * p->est.rtt_min_ns);
+    p->grow_at = now + plait_max_u64(GROW_NS_MIN, 4 * p->est.rtt_min_ns);
     f->replan = true;
 }
 
@@ -289,7 +299,7 @@ static void learn_from_waiting(struct plait_fetch *f, struct path *p, uint64_t n
         const struct lane *l = &p->lanes[k];
         if (l->state != LANE_OPENING || l->connected || p->est.rtt_min_ns != 0)
             continue;
-        uint64_t lanes = plait_clamp_u64((now - l->opened) / (4 * RTT_PER_LANE_NS), 1, LANES_FIRST_MAX);
+        uint64_t lanes = plait_min_u64(1 + (now - l->opened) / RTT_PER_LANE_NS, LANES_FIRST_MAX);
         if (lanes > p->lanes_want) {
             p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
             f->replan = true;

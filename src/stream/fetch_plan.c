@@ -17,6 +17,10 @@
 #define CHUNK_BYTES_MIN (64 * PLAIT_KIB)
 #define PIECE_BYTES_MIN (8 * PLAIT_KIB)
 #define TRIAL_BYTES     (64 * PLAIT_KIB)
+#define CHUNKS_LEFT     4 /* a lane's next piece is one in so many of what is left to it */
+#define YOUNG_LAGS      8 /* a path counts as young for so many round trips */
+#define YOUNG_GROWTH    6 /* and a piece may be so many times what a connection of it has brought */
+#define CHUNK_LAGS      8 /* and lasts so many times what it waits for it */
 #define CHUNK_NS_MAX    (4 * PLAIT_S)
 #define GAIN_NS_MIN     (10 * PLAIT_MS)
 #define DOUBLED_PERCENT 2
@@ -234,6 +238,18 @@ static uint64_t first_chunk(const struct plait_fetch *f)
     return plait_clamp_u64(share, CHUNK_BYTES_MIN, FIRST_BYTES);
 }
 
+/* A connection in slow start doubles its pace each round trip: what it brought so far it brings again in the
+ * next. */
+static double grown_bytes(const struct plait_fetch *f, const struct path *p, double bytes)
+{
+    double per_lane = (double)p->kept_bytes / (double)p->lanes_want * YOUNG_GROWTH;
+    double share = (double)bytes_left(f) / (double)(4 * f->path_count) / (double)p->lanes_want;
+
+    if (per_lane > share)
+        per_lane = share;
+    return bytes > per_lane ? bytes : per_lane;
+}
+
 /* How many bytes the lane should ask for now; 0 = leave them to others. */
 static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_bytes, uint64_t now)
 {
@@ -245,17 +261,23 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
         return first_chunk(f);
     double lane = path / (double)plait_max_u64(p->lanes_want, path_lanes_busy(p) + 1);
     double lag_s = plait_to_s(path_lag_ns(p, l)), end_s = (double)bytes_left(f) / all;
-    double span_s = end_s > 8 * lag_s ? end_s / 2 : end_s - lag_s;
-    double cap_s = plait_to_s(CHUNK_NS_MAX);
+    double span_s = end_s / CHUNKS_LEFT, least_s = CHUNK_LAGS * lag_s, most_s = plait_to_s(CHUNK_NS_MAX);
 
-    if (f->config.window_bytes > 0 && cap_s > (double)f->config.window_bytes / 4 / all)
-        cap_s = (double)f->config.window_bytes / 4 / all;
-    if (span_s > cap_s)
-        span_s = cap_s;
-    double bytes = lane * span_s, least = lane * 3 * lag_s;
-    if (least < (double)CHUNK_BYTES_MIN)
-        least = (double)CHUNK_BYTES_MIN;
-    if (bytes < least && least < lane * (end_s - lag_s))
+    if (f->config.window_bytes > 0 && most_s > (double)f->config.window_bytes / 4 / all)
+        most_s = (double)f->config.window_bytes / 4 / all;
+    if (span_s < least_s)
+        span_s = least_s;
+    if (lane * span_s < (double)CHUNK_BYTES_MIN)
+        span_s = (double)CHUNK_BYTES_MIN / lane;
+    if (span_s > most_s)
+        span_s = most_s;
+    if (span_s > end_s - lag_s) /* the last one of this lane */
+        span_s = end_s - lag_s;
+    double bytes = lane * span_s;
+    if (now - p->first_byte < YOUNG_LAGS * path_lag_ns(p, l)) /* its connections still open their windows */
+        bytes = grown_bytes(f, p, bytes);
+    double least = lane * 2 * lag_s < (double)CHUNK_BYTES_MIN ? lane * 2 * lag_s : (double)CHUNK_BYTES_MIN;
+    if (bytes < least)
         bytes = least;
     uint64_t want = bytes <= 0 ? 0 : (uint64_t)bytes;
     if (want < PIECE_BYTES_MIN)
@@ -438,34 +460,64 @@ static bool plan_steal(struct plait_fetch *f, int id, uint64_t now, struct plait
     return open_owned(f, id, lo, hi, now, cmd);
 }
 
+/* When the lane will have what it is asked for, by its own pace so far; a lane that says nothing gets ever
+ * slower. */
+static double lane_finish_s(const struct plait_fetch *f, const struct path *p, const struct lane *l,
+                            uint64_t now)
+{
+    double left = (double)lane_left(f, l);
+    double share = rate_or_guess(p, now) / (double)plait_max_u64(1, path_lanes_busy(p));
+
+    if (l->state == LANE_OPENING) {
+        uint64_t due = l->opened + path_lag_ns(p, l);
+        return plait_to_s(now < due ? due - now : 2 * (now - due)) + left / share;
+    }
+    double lasted_s = plait_to_s(now - l->body_since), came = (double)(l->at - l->asked_lo);
+    double pace = lasted_s > 0.02 && came > 0 ? came / lasted_s : share;
+    return left / pace + plait_to_s(now - l->last_arrival);
+}
+
 /* The last bytes are under way, but nothing has come for longer than it should: ask for them once more. */
+/* Whether a request that owns nothing already asks for bytes of [lo, hi). */
+static bool asked_twice(struct plait_fetch *f, uint64_t lo, uint64_t hi)
+{
+    for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
+        const struct lane *l = fetch_lane(f, id);
+        if (l->state != LANE_IDLE && l->probe && l->lo < hi && lo < l->hi)
+            return true;
+    }
+    return false;
+}
+
 static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
 {
-    int path = id / PLAIT_FETCH_LANES_MAX;
+    const struct path *own = &f->paths[id / PLAIT_FETCH_LANES_MAX];
     uint64_t budget = plait_max_u64(f->map.size / 100 * DOUBLED_PERCENT, 2 * CHUNK_BYTES_MIN);
-    double rate = rate_or_guess(&f->paths[path], now);
-    double lag_s =
-        plait_to_s(path_lag_ns(&f->paths[path], &f->paths[path].lanes[id % PLAIT_FETCH_LANES_MAX]));
+    double rate = rate_or_guess(own, now);
+    double lag_s = plait_to_s(path_lag_ns(own, &own->lanes[id % PLAIT_FETCH_LANES_MAX]));
+    double most_s = 0;
+    struct lane *late = NULL;
 
     if (window_end(f) < f->map.size || f->pin_count > 0)
         return false;
-    for (int i = 0; i < f->path_count; i++) {
-        struct path *p = &f->paths[i];
-        int lane = longest_lane(f, i);
-        if (lane == NO_LANE || i == path)
+    for (int i = 0; i < f->path_count * PLAIT_FETCH_LANES_MAX; i++) {
+        struct lane *l = fetch_lane(f, i);
+        uint64_t left = lane_left(f, l);
+        if (left == 0 || l->doubled || l->given_up || l->probe || l->whole ||
+            f->doubled_bytes + left > budget)
             continue;
-        struct lane *l = fetch_lane(f, lane);
-        uint64_t left = lane_left(f, l), quiet_ns = now - l->last_arrival;
-        bool stalls = quiet_ns > 2 * p->est.rtt_min_ns + 30 * PLAIT_MS;
-        double victim_s = path_finish(f, i, now).rest_s + plait_to_s(stalls ? quiet_ns : 0);
-        if (l->doubled || f->doubled_bytes + left > budget || lag_s + (double)left / rate > 0.7 * victim_s)
-            continue;
-        f->doubled_bytes += left;
-        l->doubled = true;
-        uint64_t hi = plait_min_u64(l->hi, f->map.size);
-        return open_unowned(f, id, hi - left, hi, now, cmd);
+        double finish_s = lane_finish_s(f, &f->paths[i / PLAIT_FETCH_LANES_MAX], l, now);
+        if (finish_s > most_s && finish_s > 2 * (lag_s + (double)left / rate) + plait_to_s(GAIN_NS_MIN)) {
+            most_s = finish_s;
+            late = l;
+        }
     }
-    return false;
+    if (late == NULL)
+        return false;
+    uint64_t left = lane_left(f, late), hi = plait_min_u64(late->hi, f->map.size);
+    f->doubled_bytes += left;
+    late->doubled = true;
+    return open_unowned(f, id, hi - left, hi, now, cmd);
 }
 
 bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct plait_fetch_cmd *cmd)

@@ -1,0 +1,189 @@
+#include "answer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "http_field.h"
+#include "units.h"
+
+static const struct {
+    int status;
+    const char *words;
+} meanings[] = {
+    {401, "not without a user and password; see --user and --netrc"},
+    {403, "forbidden"},
+    {404, "not found"},
+    {407, "the proxy wants a user and password; put them into its URL"},
+    {408, "request timeout"},
+    {410, "gone"},
+    {416, "range not satisfiable"},
+    {429, "too many requests"},
+    {451, "unavailable for legal reasons"},
+    {500, "internal server error"},
+    {502, "bad gateway"},
+    {503, "service unavailable"},
+    {504, "gateway timeout"},
+};
+
+static void refuse(struct plait_answer *out, enum plait_fetch_outcome outcome, const char *reason)
+{
+    out->good = false;
+    out->outcome = outcome;
+    snprintf(out->reason, sizeof out->reason, "%s", reason);
+}
+
+static void refuse_status(struct plait_answer *out, enum plait_fetch_outcome outcome, int status)
+{
+    const char *words = NULL;
+
+    for (size_t i = 0; i < PLAIT_COUNT(meanings); i++)
+        if (meanings[i].status == status)
+            words = meanings[i].words;
+    out->good = false;
+    out->outcome = outcome;
+    if (words != NULL)
+        snprintf(out->reason, sizeof out->reason, "the server answered %d (%s)", status, words);
+    else
+        snprintf(out->reason, sizeof out->reason, "the server answered %d", status);
+}
+
+static bool is_encoded(const struct plait_http_head *head)
+{
+    size_t len;
+    const char *value = plait_http_head_get(head, PLAIT_HTTP_CONTENT_ENCODING, &len);
+
+    return (len > 0 && strcasecmp(value, "identity") != 0) || head->fields[PLAIT_HTTP_CONTENT_ENCODING].spoilt;
+}
+
+static bool is_multipart(const struct plait_http_head *head)
+{
+    size_t len;
+    const char *value = plait_http_head_get(head, PLAIT_HTTP_CONTENT_TYPE, &len);
+
+    return strncasecmp(value, "multipart/byteranges", strlen("multipart/byteranges")) == 0;
+}
+
+static void read_partial(const struct plait_http_head *head, struct plait_answer *out)
+{
+    struct plait_content_range range;
+    size_t len;
+    const char *value = plait_http_head_get(head, PLAIT_HTTP_CONTENT_RANGE, &len);
+
+    if (is_multipart(head)) {
+        refuse(out, PLAIT_FETCH_END_REFUSED, "the server answers one range with several");
+        return;
+    }
+    if (plait_content_range_parse(value, len, &range) != PLAIT_OK || !range.has_range) {
+        refuse(out, PLAIT_FETCH_END_REFUSED, "the server answers with a range but does not say which");
+        return;
+    }
+    out->head.kind = PLAIT_FETCH_HEAD_PARTIAL;
+    out->head.lo = range.lo;
+    out->head.hi = range.hi;
+    out->head.size = range.has_total ? range.total : PLAIT_FETCH_UNKNOWN;
+}
+
+static void read_whole(const struct plait_http_head *head, struct plait_answer *out)
+{
+    size_t len, encoding_len;
+    const char *value = plait_http_head_get(head, PLAIT_HTTP_CONTENT_LENGTH, &len);
+    struct plait_text text = plait_text_of(value, len);
+    uint64_t size;
+
+    (void)plait_http_head_get(head, PLAIT_HTTP_TRANSFER_ENCODING, &encoding_len);
+    out->head.kind = PLAIT_FETCH_HEAD_WHOLE;
+    out->head.size = PLAIT_FETCH_UNKNOWN;
+    if (encoding_len == 0 && plait_text_take_u64(&text, PLAIT_STREAM_SIZE_MAX, &size) == PLAIT_OK && text.len == 0)
+        out->head.size = size;
+}
+
+static void read_unsatisfied(const struct plait_http_head *head, struct plait_answer *out)
+{
+    struct plait_content_range range;
+    size_t len;
+    const char *value = plait_http_head_get(head, PLAIT_HTTP_CONTENT_RANGE, &len);
+
+    out->head.kind = PLAIT_FETCH_HEAD_UNSATISFIED;
+    out->head.size = PLAIT_FETCH_UNKNOWN;
+    if (plait_content_range_parse(value, len, &range) == PLAIT_OK && range.has_total)
+        out->head.size = range.total;
+}
+
+static void read_busy(const struct plait_http_head *head, int64_t now_unix_s, struct plait_answer *out)
+{
+    uint64_t delay_s;
+    size_t len;
+    const char *value = plait_http_head_get(head, PLAIT_HTTP_RETRY_AFTER, &len);
+
+    refuse_status(out, PLAIT_FETCH_END_BUSY, head->status);
+    if (len > 0 && plait_retry_after_parse(value, len, now_unix_s, &delay_s) == PLAIT_OK)
+        out->retry_after_ns = delay_s * PLAIT_S;
+}
+
+static void read_other(const struct plait_http_head *head, struct plait_answer *out)
+{
+    int status = head->status;
+
+    if (status == 407)
+        refuse_status(out, PLAIT_FETCH_END_ROUTE, status);
+    else if (status == 408 || status == 425 || status >= 500)
+        refuse_status(out, PLAIT_FETCH_END_BROKEN, status);
+    else
+        refuse_status(out, PLAIT_FETCH_END_REFUSED, status);
+}
+
+void plait_answer_read(const struct plait_http_head *head, int64_t now_unix_s, struct plait_answer *out)
+{
+    memset(out, 0, sizeof *out);
+    out->good = true;
+    if ((head->status == 200 || head->status == 206) && is_encoded(head)) {
+        refuse(out, PLAIT_FETCH_END_REFUSED, "the server sends the file in another encoding than was asked for");
+        return;
+    }
+    switch (head->status) {
+    case 200:
+        read_whole(head, out);
+        break;
+    case 206:
+        read_partial(head, out);
+        break;
+    case 416:
+        read_unsatisfied(head, out);
+        break;
+    case 429:
+    case 503:
+        read_busy(head, now_unix_s, out);
+        break;
+    default:
+        read_other(head, out);
+        break;
+    }
+}
+
+enum plait_fetch_outcome plait_answer_of_end(const struct plait_http_end *end, bool had_head)
+{
+    switch (end->fail) {
+    case PLAIT_HTTP_OK:
+        return PLAIT_FETCH_END_COMPLETE;
+    case PLAIT_HTTP_FAIL_NAME:
+    case PLAIT_HTTP_FAIL_CONNECT:
+    case PLAIT_HTTP_FAIL_PROXY:
+    case PLAIT_HTTP_FAIL_LOCAL:
+        return PLAIT_FETCH_END_UNREACHABLE;
+    case PLAIT_HTTP_FAIL_EGRESS:
+        return end->egress == PLAIT_EGRESS_GONE || end->egress == PLAIT_EGRESS_SYSTEM ? PLAIT_FETCH_END_UNREACHABLE
+                                                                                       : PLAIT_FETCH_END_ROUTE;
+    case PLAIT_HTTP_FAIL_FORBIDDEN:
+        return PLAIT_FETCH_END_ROUTE;
+    case PLAIT_HTTP_FAIL_TLS:
+    case PLAIT_HTTP_FAIL_REDIRECT:
+    case PLAIT_HTTP_FAIL_URL:
+        return PLAIT_FETCH_END_REFUSED;
+    case PLAIT_HTTP_FAIL_MALFORMED:
+        return had_head ? PLAIT_FETCH_END_BROKEN : PLAIT_FETCH_END_REFUSED;
+    case PLAIT_HTTP_FAIL_BROKEN:
+        return PLAIT_FETCH_END_BROKEN;
+    }
+    return PLAIT_FETCH_END_BROKEN;
+}

@@ -1,0 +1,203 @@
+/*
+ * Inside the role: what its parts share. Not for users of get.h.
+ *
+ *      get.c       the stages of a run, from the options to the exit status
+ *      document.c  Metalink documents, local and remote, and Link fields: where sources come from
+ *      output.c    the name, the sink, and what an earlier run left
+ *      lanes.c     the fetch's commands become requests, responses go to the fetch
+ *      keep.c      the fetch's store, the journal, the digests
+ *      tell.c      what people and logs get to know
+ *
+ * Theory of operation. Everything happens on one loop. Whatever an event has changed is dealt with in pump(), which
+ * runs once at the end of it: callbacks from within curl only call the fetch and note what else is to be done
+ * (`ending`, `restart`, documents to ask for). A run goes through the stages in order; VERIFY goes back to FETCH when
+ * the content was rejected, and any stage may go to STOP, where requests are dropped and the threads come to an end.
+ */
+#ifndef PLAIT_GET_INT_H
+#define PLAIT_GET_INT_H
+
+#include "fetch.h"
+#include "get.h"
+#include "http.h"
+#include "journal_file.h"
+#include "loop.h"
+#include "metalink.h"
+#include "name.h"
+#include "netlink.h"
+#include "resume.h"
+#include "route.h"
+#include "sink.h"
+#include "source.h"
+#include "verify.h"
+
+#define DOCUMENTS_MAX      32
+#define DOCUMENT_BYTES_MAX ((size_t)8 * 1024 * 1024)
+#define LANES_TOTAL        (PLAIT_FETCH_PATHS_MAX * PLAIT_FETCH_LANES_MAX)
+#define ERROR_MAX          2048
+
+struct get_path {
+    int source, route;
+    char local[PLAIT_ADDRESS_TEXT_MAX];
+    char reason[PLAIT_HTTP_REASON_MAX];
+    uint64_t first_at, last_at; /* when its first and its latest bytes came; 0 = none yet */
+    uint64_t bytes;             /* of bodies */
+};
+
+struct get_lane {
+    struct plait_get *g;
+    int id, path;
+    struct plait_http_lane *http;
+    char *asked; /* the URL of the request */
+    bool had_head, whole;
+    bool waits; /* its next bytes lie beyond the window */
+    uint64_t at;
+};
+
+/* A Metalink document that is being fetched, or waits for that. */
+struct get_document {
+    char *url;
+    bool from_link; /* told by a source, not by the user */
+    size_t route;   /* that is tried */
+    uint8_t *bytes;
+    size_t len;
+    char reason[PLAIT_HTTP_REASON_MAX];
+    bool good_head;
+};
+
+enum get_stage { STAGE_START, STAGE_CHECK, STAGE_FETCH, STAGE_VERIFY, STAGE_STORE, STAGE_STOP };
+
+enum get_digest_origin { DIGEST_NOBODY, DIGEST_USER, DIGEST_DOCUMENT, DIGEST_SERVER };
+
+struct plait_get {
+    const struct plait_get_options *opt;
+    const struct plait_get_listener *listener;
+    struct plait_loop loop;
+    struct plait_timer deadline, progress, tick, force;
+    struct plait_signal interrupts[2];
+    unsigned interrupts_open;
+    int signal;
+    uint64_t started;
+    enum get_stage stage;
+
+    struct plait_http *http;
+    struct plait_netlink_monitor *monitor;
+    struct plait_routes routes;
+    struct plait_source sources[PLAIT_FETCH_SOURCES_MAX];
+    int source_count;
+    unsigned links_added;
+    struct get_path paths[PLAIT_FETCH_PATHS_MAX];
+    int path_count;
+    struct get_lane *lanes[LANES_TOTAL];
+    bool lanes_wait; /* some, for the window to move */
+
+    struct get_document documents[DOCUMENTS_MAX];
+    size_t document_count, document_next; /* `next` is the one that is being fetched */
+    struct plait_http_lane *document_lane;
+    struct plait_metalink metalinks[DOCUMENTS_MAX]; /* kept: pieces are borrowed from them */
+    size_t metalink_count;
+    const struct plait_metalink_pieces *piece_list;
+
+    struct plait_fetch *fetch;
+    struct plait_fetch_status status; /* of the latest look */
+    uint64_t known_size;              /* from a document; or PLAIT_FETCH_UNKNOWN */
+    bool condemned;                   /* some source was, for its content */
+
+    char *name;          /* of the file; NULL = not yet known */
+    char *proposed_name; /* by a document */
+    struct plait_sink *sink;
+    int opened_fd; /* for a pipe that is not standard output; or −1 */
+    uint64_t window_bytes, emitted;
+    bool sink_finishing, sink_failed;
+
+    struct plait_resume resume;
+    bool resume_loaded, resume_used;
+    bool confirmed; /* a source still has the version that the journal knows */
+    uint64_t resumed_bytes;
+    bool name_found; /* stop and look at what an earlier run left under the name that just became known */
+    const char *restart; /* begin anew; why */
+
+    struct plait_journal_file *journal;
+    struct plait_digest digest;
+    enum get_digest_origin digest_origin;
+    char digest_teller[PLAIT_HTTP_REASON_MAX];
+    enum plait_get_digest_state digest_state;
+    bool claims_differ;
+    struct plait_chaser chaser;
+    bool chasing;
+    struct plait_pieces pieces;
+    bool have_pieces;
+    uint64_t watched_size; /* the journal and the pieces are for this; or PLAIT_FETCH_UNKNOWN */
+    bool watch_stale;
+
+    bool ending;
+    int exit_status;
+    char error[ERROR_MAX];
+};
+
+/* get.c */
+/* The run ends with that status. The first one to say so counts. */
+void get_end(struct plait_get *g, int exit_status, const char *format, ...) PLAIT_PRINTF(3, 4);
+/* Documents are there: on to the output. */
+void get_have_sources(struct plait_get *g);
+/* The output is there: on to the fetch. */
+void get_begin_fetch(struct plait_get *g);
+/* The paths of one source, as far as there is room for them. False: there was not. */
+bool get_add_paths(struct plait_get *g, int source);
+/* To the fetch again, after verifying. */
+void get_back_to_fetch(struct plait_get *g);
+
+/* document.c */
+/* The options' URLs become sources and documents. */
+void get_take_urls(struct plait_get *g);
+/* The next document is asked for, if one waits and none is on its way. */
+void get_ask_documents(struct plait_get *g);
+bool get_documents_pending(const struct plait_get *g);
+void get_drop_documents(struct plait_get *g);
+/* What the first good answer of a source says of others: Link, and digests. */
+void get_read_claims(struct plait_get *g, int path, const struct plait_http_head *head);
+
+/* output.c */
+void get_open_output(struct plait_get *g);
+/* A good answer came: the name is known now, if it was not. False: the answer is not to be used. */
+bool get_name_output(struct plait_get *g, int source, const struct plait_http_head *head);
+/* What was found under the name is read (see name_found). */
+void get_check_left(struct plait_get *g);
+void get_start_anew(struct plait_get *g);
+
+/* lanes.c */
+void get_do_command(struct plait_get *g, const struct plait_fetch_cmd *cmd);
+void get_drop_lanes(struct plait_get *g);
+void get_free_lanes(struct plait_get *g);
+/* Lanes whose bytes lay beyond the window go on where there is room now. */
+void get_resume_lanes(struct plait_get *g);
+/* Tells the fetch that lanes which have to wait are not silent by themselves. */
+void get_excuse_lanes(struct plait_get *g);
+/* Interfaces came or went. */
+void get_look_at_routes(struct plait_get *g);
+/* Headers and user for a request to `url`; returns how many headers were put into `out`. */
+size_t get_headers_for(const struct plait_get *g, const char *url, const char **out, const char **user);
+
+/* keep.c */
+struct plait_fetch_store get_store(struct plait_get *g);
+/* A digest became known. Ignored where a better one is. */
+void get_know_digest(struct plait_get *g, const struct plait_digest *digest, enum get_digest_origin origin,
+                     const char *teller);
+/* After each event: the journal, the chaser, the pieces, the pipe. */
+void get_keep_up(struct plait_get *g);
+void get_free_keepers(struct plait_get *g);
+bool get_is_verified(struct plait_get *g);
+void get_judge_pipe(struct plait_get *g);
+bool get_keepers_busy(const struct plait_get *g);
+void get_cancel_keepers(struct plait_get *g);
+
+/* tell.c */
+void get_say(struct plait_get *g, enum plait_get_level level, const char *format, ...) PLAIT_PRINTF(3, 4);
+void get_tell(struct plait_get *g, enum plait_get_event_kind kind, int path, uint64_t bytes, const char *text);
+void get_tell_progress(struct plait_get *g);
+void get_tell_end(struct plait_get *g);
+/* The fetch's own events, also in words. */
+void get_tell_fetch_events(struct plait_get *g);
+/* The fetch has failed: ends the run with what is to be said of it. */
+void get_blame(struct plait_get *g);
+
+#endif
