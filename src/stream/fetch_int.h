@@ -1,8 +1,9 @@
 /*
- * Inside the fetch: the state that its four parts share. Not for users of fetch.h.
+ * Inside the fetch: the state that its five parts share. Not for users of fetch.h.
  *
  *      fetch.c        the doors: what comes in, what goes out, bytes into the map
  *      fetch_path.c   paths and sources: how fast, silent or gone, how many lanes, when to try again
+ *      fetch_pace.c   how long things will take
  *      fetch_plan.c   what a free lane does next: first pieces, audits, chunks, stealing, endgame
  *      fetch_check.c  copies compared; who is believed
  */
@@ -57,6 +58,7 @@ struct path {
     struct lane lanes[PLAIT_FETCH_LANES_MAX];
     unsigned lanes_want, lanes_cap;
     uint64_t lag_ns;     /* from asking to the first byte, smoothed; 0 = unknown */
+    unsigned answers;    /* since lanes were last added */
     uint64_t lag_min_ns; /* the least of it: no queue in the way */
     double grew_at_rate; /* rate when lanes were last added */
     uint64_t grow_at;    /* when to look again whether more lanes help */
@@ -193,6 +195,23 @@ void path_learn_rtt(struct path *p, uint64_t rtt_ns);
 void path_learn_lag(struct path *p, uint64_t lag_ns);
 void paths_on_deadline(struct plait_fetch *f, uint64_t now);
 uint64_t paths_next_deadline(const struct plait_fetch *f);
+
+/* fetch_pace.c */
+struct finish {
+    double rest_s; /* until the last byte is here */
+    double rate;   /* at which the bytes in question come */
+};
+bool path_is_young(const struct path *p, uint64_t now);
+/* What `bytes` more would take on the path: by its rate, or while it is young by the doubling of its windows.
+ */
+struct finish path_carries(const struct path *p, double bytes, uint64_t now);
+/* When the path has brought all that it is asked for. */
+struct finish path_finish(const struct plait_fetch *f, int path, uint64_t now);
+/* Bytes that the lane is asked for and has not brought. */
+uint64_t lane_left(const struct plait_fetch *f, const struct lane *l);
+/* When the lane has brought `left` bytes, by its own pace so far; a lane that says nothing gets ever slower.
+ */
+double lane_finish_s(const struct path *p, const struct lane *l, double left, uint64_t now);
 
 /* fetch_plan.c */
 /* Gives an idle lane something to do: fills `cmd` with an OPEN. */

@@ -80,6 +80,7 @@ uint64_t path_lag_ns(const struct path *p, const struct lane *l)
 void path_learn_lag(struct path *p, uint64_t lag_ns)
 {
     p->lag_ns = p->lag_ns == 0 ? lag_ns : (p->lag_ns + lag_ns) / 2;
+    p->answers++;
     if (p->lag_min_ns == 0 || lag_ns < p->lag_min_ns)
         p->lag_min_ns = lag_ns;
 }
@@ -260,7 +261,8 @@ static void close_stuck_lanes(struct plait_fetch *f, int path, uint64_t now)
  */
 static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
 {
-    if (now < p->grow_at || p->lanes_want >= p->lanes_cap || lanes_in_body(p) + 1 < p->lanes_want)
+    if (now < p->grow_at || p->answers == 0 || p->lanes_want >= p->lanes_cap ||
+        lanes_in_body(p) + 1 < p->lanes_want)
         return;
     double rate = path_rate(p, now);
     bool queue = p->lag_ns > p->lag_min_ns + p->lag_min_ns / 2 + 5 * PLAIT_MS;
@@ -270,6 +272,7 @@ static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
         return;
     }
     p->grew_at_rate = rate;
+    p->answers = 0;
     p->lanes_want = (unsigned)plait_min_u64(p->lanes_want + (p->lanes_want + 1) / 2, p->lanes_cap);
     p->grow_at = now + plait_max_u64(GROW_NS_MIN, 4 * p->est.rtt_min_ns);
     f->replan = true;

@@ -13,18 +13,19 @@
 #include "fetch_int.h"
 #include "scheduler.h"
 
-#define FIRST_BYTES     (256 * PLAIT_KIB)
-#define CHUNK_BYTES_MIN (64 * PLAIT_KIB)
-#define PIECE_BYTES_MIN (8 * PLAIT_KIB)
-#define TRIAL_BYTES     (64 * PLAIT_KIB)
-#define CHUNKS_LEFT     4 /* a lane's next piece is one in so many of what is left to it */
-#define YOUNG_LAGS      8 /* a path counts as young for so many round trips */
-#define YOUNG_GROWTH    6 /* and a piece may be so many times what a connection of it has brought */
-#define CHUNK_LAGS      8 /* and lasts so many times what it waits for it */
-#define CHUNK_NS_MAX    (4 * PLAIT_S)
-#define GAIN_NS_MIN     (10 * PLAIT_MS)
-#define DOUBLED_PERCENT 2
-#define ALIGN           (4 * PLAIT_KIB)
+#define FIRST_BYTES       (256 * PLAIT_KIB)
+#define CHUNK_BYTES_MIN   (64 * PLAIT_KIB)
+#define PIECE_BYTES_MIN   (8 * PLAIT_KIB)
+#define TRIAL_BYTES       (64 * PLAIT_KIB)
+#define CHUNKS_LEFT       4 /* a lane's next piece is one in so many of what is left to it */
+#define YOUNG_GROWTH      6 /* and a piece may be so many times what a connection of it has brought */
+#define CHUNK_LAGS        8 /* and lasts so many times what it waits for it */
+#define CHUNK_NS_MAX      (4 * PLAIT_S)
+#define GAIN_NS_MIN       (10 * PLAIT_MS)
+#define SAME_PATH_GAIN_NS (50 * PLAIT_MS)
+#define BISECTIONS        12
+#define DOUBLED_PERCENT   2
+#define ALIGN             (4 * PLAIT_KIB)
 
 static uint64_t window_end(const struct plait_fetch *f)
 {
@@ -233,7 +234,7 @@ static uint64_t bytes_left(const struct plait_fetch *f)
 
 static uint64_t first_chunk(const struct plait_fetch *f)
 {
-    uint64_t share = bytes_left(f) / (uint64_t)(4 * f->path_count);
+    uint64_t share = bytes_left(f) / (uint64_t)(8 * f->path_count);
 
     return plait_clamp_u64(share, CHUNK_BYTES_MIN, FIRST_BYTES);
 }
@@ -274,7 +275,7 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
     if (span_s > end_s - lag_s) /* the last one of this lane */
         span_s = end_s - lag_s;
     double bytes = lane * span_s;
-    if (now - p->first_byte < YOUNG_LAGS * path_lag_ns(p, l)) /* its connections still open their windows */
+    if (path_is_young(p, now))
         bytes = grown_bytes(f, p, bytes);
     double least = lane * 2 * lag_s < (double)CHUNK_BYTES_MIN ? lane * 2 * lag_s : (double)CHUNK_BYTES_MIN;
     if (bytes < least)
@@ -305,125 +306,74 @@ static bool plan_chunk(struct plait_fetch *f, int id, uint64_t now, struct plait
 
 /* ---- the tail ---- */
 
-/* A guess where nothing was measured yet: what a path would need to have brought something by now. */
-static double rate_or_guess(const struct path *p, uint64_t now)
-{
-    double rate = path_rate(p, now);
-    uint64_t asked = now;
-
-    if (rate > 0)
-        return rate;
-    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
-        if (p->lanes[k].state != LANE_IDLE)
-            asked = plait_min_u64(asked, p->lanes[k].opened);
-    }
-    return (double)CHUNK_BYTES_MIN / plait_to_s(now - asked + 100 * PLAIT_MS);
-}
-
-struct finish {
-    double rest_s; /* until the last byte that is asked for is here */
-    double rate;   /* at which the work in question goes */
-};
-
-static struct finish path_finish(const struct plait_fetch *f, int path, uint64_t now)
-{
-    const struct path *p = &f->paths[path];
-    double rate = rate_or_guess(p, now);
-    uint64_t lag = 0;
-
-    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
-        const struct lane *l = &p->lanes[k];
-        if (l->state == LANE_OPENING)
-            lag = plait_max_u64(lag, plait_since(l->opened + path_lag_ns(p, l), now));
-    }
-    return (struct finish){plait_to_s(lag) + (double)path_outstanding(f, path) / rate, rate};
-}
-
-static uint64_t lane_left(const struct plait_fetch *f, const struct lane *l)
-{
-    if (l->state != LANE_OPENING && l->state != LANE_BODY)
-        return 0;
-    return plait_since(plait_min_u64(l->hi, f->map.size), plait_max_u64(l->at, l->lo));
-}
-
-/* The lane of `path` with most left to do; NO_LANE where none has. */
-static int longest_lane(const struct plait_fetch *f, int path)
-{
-    int best = NO_LANE;
-    uint64_t most = 0;
-
-    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
-        const struct lane *l = &f->paths[path].lanes[k];
-        uint64_t left = lane_left(f, l);
-        if (left > most && !l->given_up && !l->probe) {
-            most = left;
-            best = fetch_lane_id(path, k);
-        }
-    }
-    return best;
-}
-
 /* Bytes of the lane that are already under way and will arrive anyhow. */
-static uint64_t in_flight(const struct path *p, const struct lane *l, double rate)
+static uint64_t in_flight(const struct path *p, const struct lane *l, uint64_t left, double finish_s)
 {
-    if (l->state != LANE_BODY)
+    if (l->state != LANE_BODY || finish_s <= 0)
         return 0;
-    return (uint64_t)(rate / (double)plait_max_u64(1, path_lanes_busy(p)) * plait_to_s(p->est.rtt_min_ns));
+    return (uint64_t)((double)left / finish_s * plait_to_s(p->est.rtt_min_ns));
+}
+
+/* How long the thief takes to bring `bytes`, beside what its path is asked for already. */
+static double thief_finish_s(const struct plait_fetch *f, int thief, bool own_path, double bytes,
+                             uint64_t now)
+{
+    int path = thief / PLAIT_FETCH_LANES_MAX;
+    const struct path *p = &f->paths[path];
+    double before = own_path ? 0 : (double)path_outstanding(f, path);
+
+    return plait_to_s(path_lag_ns(p, &p->lanes[thief % PLAIT_FETCH_LANES_MAX])) +
+           path_carries(p, before + bytes, now).rest_s;
 }
 
 /* How much of the victim's tail the thief takes so that both finish together; 0 = not worth it. */
-static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim, struct finish v,
+static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim, double finish_s,
                              uint64_t now)
 {
-    int thief_path = thief / PLAIT_FETCH_LANES_MAX, victim_path = victim / PLAIT_FETCH_LANES_MAX;
-    const struct path *tp = &f->paths[thief_path], *vp = &f->paths[victim_path];
-    const struct lane *tl = &tp->lanes[thief % PLAIT_FETCH_LANES_MAX];
+    const struct path *tp = &f->paths[thief / PLAIT_FETCH_LANES_MAX],
+                      *vp = &f->paths[victim / PLAIT_FETCH_LANES_MAX];
     const struct lane *vl = &vp->lanes[victim % PLAIT_FETCH_LANES_MAX];
-    double lag_s = plait_to_s(path_lag_ns(tp, tl));
-    struct finish t = path_finish(f, thief_path, now);
-    uint64_t least_gain_ns = plait_max_u64(GAIN_NS_MIN, path_lag_ns(tp, tl) / 4);
+    uint64_t lag_ns = path_lag_ns(tp, &tp->lanes[thief % PLAIT_FETCH_LANES_MAX]);
+    uint64_t left = lane_left(f, vl), flying = in_flight(vp, vl, left, finish_s);
+    double least = 0, most = (double)plait_since(left, flying);
+    double gain_s = plait_to_s(tp == vp ? SAME_PATH_GAIN_NS + 2 * lag_ns : GAIN_NS_MIN + lag_ns / 4);
 
-    if (thief_path == victim_path) { /* another connection of the same path: only one lane lags behind */
-        double share = v.rate / (double)path_lanes_busy(vp);
-        v = (struct finish){(double)lane_left(f, vl) / share, share};
-        t = (struct finish){0, share};
-        least_gain_ns = plait_max_u64(50 * PLAIT_MS, 2 * path_lag_ns(tp, tl));
+    if (vl->state == LANE_OPENING) /* its connection may be lost */
+        gain_s += plait_to_s(vp->est.rtt_min_ns);
+    for (int step = 0; step < BISECTIONS; step++) {
+        double middle = (least + most) / 2;
+        if (thief_finish_s(f, thief, tp == vp, middle, now) <
+            lane_finish_s(vp, vl, (double)left - middle, now))
+            least = middle;
+        else
+            most = middle;
     }
-    double x = (v.rest_s - lag_s - t.rest_s) / (1 / v.rate + 1 / t.rate);
-    uint64_t left = lane_left(f, vl), flying = in_flight(vp, vl, v.rate);
-    double most = (double)plait_since(left, flying);
-    if (x > most)
-        x = most;
-    if (x < (double)plait_min_u64(PIECE_BYTES_MIN, left))
+    if (least < (double)plait_min_u64(PIECE_BYTES_MIN, left / 2) ||
+        finish_s - thief_finish_s(f, thief, tp == vp, least, now) < gain_s)
         return 0;
-    double after_s = lag_s + t.rest_s + x / t.rate;
-    if (v.rest_s - after_s < plait_to_s(least_gain_ns))
-        return 0;
-    return (uint64_t)x;
+    return (uint64_t)least;
 }
 
 /* In order and out of window: what holds up the output. Otherwise what would finish last. */
-static int find_victim(struct plait_fetch *f, int thief, uint64_t now, struct finish *finish)
+static int find_victim(struct plait_fetch *f, int thief, uint64_t now, double *finish_s)
 {
     struct plait_extent e;
     int best = NO_LANE;
-    double latest_s = 0;
+    bool blocked = f->config.window_bytes > 0 && window_end(f) < f->map.size &&
+                   plait_blockmap_at(&f->map, plait_blockmap_prefix(&f->map), &e) &&
+                   e.state == PLAIT_BLOCK_TAKEN;
 
-    if (f->config.window_bytes > 0 && window_end(f) < f->map.size &&
-        plait_blockmap_at(&f->map, plait_blockmap_prefix(&f->map), &e) && e.state == PLAIT_BLOCK_TAKEN &&
-        e.owner != thief) {
-        *finish = path_finish(f, e.owner / PLAIT_FETCH_LANES_MAX, now);
-        return e.owner;
-    }
-    for (int i = 0; i < f->path_count; i++) {
-        int lane = longest_lane(f, i);
-        if (lane == NO_LANE)
+    *finish_s = 0;
+    for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
+        const struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
+        const struct lane *l = fetch_lane(f, id);
+        uint64_t left = lane_left(f, l);
+        if (left == 0 || l->given_up || l->probe || id == thief || (blocked && id != e.owner))
             continue;
-        struct finish v = path_finish(f, i, now);
-        if (v.rest_s > latest_s) {
-            latest_s = v.rest_s;
-            best = lane;
-            *finish = v;
+        double finish = lane_finish_s(p, l, (double)left, now);
+        if (finish > *finish_s) {
+            *finish_s = finish;
+            best = id;
         }
     }
     return best;
@@ -431,17 +381,17 @@ static int find_victim(struct plait_fetch *f, int thief, uint64_t now, struct fi
 
 static bool plan_steal(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
 {
-    struct finish v;
+    double finish_s;
     struct plait_extent e;
     uint64_t until;
-    int victim = find_victim(f, id, now, &v);
+    int victim = find_victim(f, id, now, &finish_s);
 
     if (victim == NO_LANE)
         return false;
     struct lane *l = fetch_lane(f, victim);
     if (!pin_allows(f, f->paths[id / PLAIT_FETCH_LANES_MAX].source, plait_max_u64(l->at, l->lo), &until))
         return false;
-    uint64_t bytes = stolen_bytes(f, id, victim, v, now), hi = plait_min_u64(l->hi, f->map.size);
+    uint64_t bytes = stolen_bytes(f, id, victim, finish_s, now), hi = plait_min_u64(l->hi, f->map.size);
     if (bytes == 0 || !plait_blockmap_at(&f->map, hi - 1, &e) || e.state != PLAIT_BLOCK_TAKEN ||
         e.owner != victim)
         return false;
@@ -460,24 +410,6 @@ static bool plan_steal(struct plait_fetch *f, int id, uint64_t now, struct plait
     return open_owned(f, id, lo, hi, now, cmd);
 }
 
-/* When the lane will have what it is asked for, by its own pace so far; a lane that says nothing gets ever
- * slower. */
-static double lane_finish_s(const struct plait_fetch *f, const struct path *p, const struct lane *l,
-                            uint64_t now)
-{
-    double left = (double)lane_left(f, l);
-    double share = rate_or_guess(p, now) / (double)plait_max_u64(1, path_lanes_busy(p));
-
-    if (l->state == LANE_OPENING) {
-        uint64_t due = l->opened + path_lag_ns(p, l);
-        return plait_to_s(now < due ? due - now : 2 * (now - due)) + left / share;
-    }
-    double lasted_s = plait_to_s(now - l->body_since), came = (double)(l->at - l->asked_lo);
-    double pace = lasted_s > 0.02 && came > 0 ? came / lasted_s : share;
-    return left / pace + plait_to_s(now - l->last_arrival);
-}
-
-/* The last bytes are under way, but nothing has come for longer than it should: ask for them once more. */
 /* Whether a request that owns nothing already asks for bytes of [lo, hi). */
 static bool asked_twice(struct plait_fetch *f, uint64_t lo, uint64_t hi)
 {
@@ -493,7 +425,6 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
 {
     const struct path *own = &f->paths[id / PLAIT_FETCH_LANES_MAX];
     uint64_t budget = plait_max_u64(f->map.size / 100 * DOUBLED_PERCENT, 2 * CHUNK_BYTES_MIN);
-    double rate = rate_or_guess(own, now);
     double lag_s = plait_to_s(path_lag_ns(own, &own->lanes[id % PLAIT_FETCH_LANES_MAX]));
     double most_s = 0;
     struct lane *late = NULL;
@@ -504,10 +435,14 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
         struct lane *l = fetch_lane(f, i);
         uint64_t left = lane_left(f, l);
         if (left == 0 || l->doubled || l->given_up || l->probe || l->whole ||
-            f->doubled_bytes + left > budget)
+            f->doubled_bytes + left > budget || asked_twice(f, l->hi - left, l->hi))
             continue;
-        double finish_s = lane_finish_s(f, &f->paths[i / PLAIT_FETCH_LANES_MAX], l, now);
-        if (finish_s > most_s && finish_s > 2 * (lag_s + (double)left / rate) + plait_to_s(GAIN_NS_MIN)) {
+        const struct path *p = &f->paths[i / PLAIT_FETCH_LANES_MAX];
+        if (p == own && now - l->last_arrival < 2 * p->est.rtt_min_ns + SAME_PATH_GAIN_NS)
+            continue; /* asking for it again would only slow it down */
+        double finish_s = lane_finish_s(p, l, (double)left, now);
+        if (finish_s > most_s &&
+            finish_s > 1.3 * (lag_s + path_carries(own, (double)left, now).rest_s) + 0.005) {
             most_s = finish_s;
             late = l;
         }

@@ -1,0 +1,82 @@
+/*
+ * How long things will take: bytes on a path, what a path or a lane is asked for already. A path whose
+ * connections still open their windows is taken to double its pace each round trip, so that it is neither
+ * robbed nor passed over too soon.
+ */
+#include "fetch_int.h"
+
+#define YOUNG_LAGS   8       /* a path counts as young for so many round trips */
+#define FIRST_WINDOW 14600.0 /* bytes that a new connection may send at once (RFC 6928) */
+
+/* Seconds until `bytes` are here at `rate` when a connection opens its window from `window` bytes, doubling
+ * each `rtt_s`. */
+static double slow_start_s(double bytes, double window, double rtt_s)
+{
+    double seconds = 0;
+
+    while (bytes > window) {
+        bytes -= window;
+        window *= 2;
+        seconds += rtt_s;
+    }
+    return seconds + rtt_s * bytes / window;
+}
+
+bool path_is_young(const struct path *p, uint64_t now)
+{
+    return p->est.samples == 0 || now - p->first_byte < YOUNG_LAGS * path_lag_ns(p, &p->lanes[0]);
+}
+
+/* What `bytes` more would take on the path: by its rate, or while it is young by the doubling of its windows.
+ */
+struct finish path_carries(const struct path *p, double bytes, uint64_t now)
+{
+    double rate = path_rate(p, now), rtt_s = plait_to_s(path_lag_ns(p, &(struct lane){.connected = true}));
+    double lanes = (double)plait_max_u64(1, path_lanes_busy(p));
+
+    if (!path_is_young(p, now))
+        return (struct finish){rate > 0 ? bytes / rate : 1e9, rate > 0 ? rate : 1};
+    double window = rate * rtt_s > FIRST_WINDOW * lanes ? rate * rtt_s : FIRST_WINDOW * lanes;
+    double seconds = slow_start_s(bytes, window, rtt_s);
+    return (struct finish){seconds, bytes > 0 ? bytes / seconds : window / rtt_s};
+}
+
+struct finish path_finish(const struct plait_fetch *f, int path, uint64_t now)
+{
+    const struct path *p = &f->paths[path];
+    struct finish end = path_carries(p, (double)path_outstanding(f, path), now);
+    uint64_t lag = 0, late = 0;
+
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
+        const struct lane *l = &p->lanes[k];
+        uint64_t due = l->opened + path_lag_ns(p, l);
+        if (l->state != LANE_OPENING)
+            continue;
+        lag = plait_max_u64(lag, plait_since(due, now));
+        late = plait_max_u64(late, plait_since(now, due));
+    }
+    end.rest_s += plait_to_s(lag) + (p->reached ? 0 : 2 * plait_to_s(late));
+    return end;
+}
+
+uint64_t lane_left(const struct plait_fetch *f, const struct lane *l)
+{
+    if (l->state != LANE_OPENING && l->state != LANE_BODY)
+        return 0;
+    return plait_since(plait_min_u64(l->hi, f->map.size), plait_max_u64(l->at, l->lo));
+}
+
+/* When the lane will have what it is asked for, by its own pace so far; a lane that says nothing gets ever
+ * slower. */
+double lane_finish_s(const struct path *p, const struct lane *l, double left, uint64_t now)
+{
+    struct finish share = path_carries(p, left * (double)plait_max_u64(1, path_lanes_busy(p)), now);
+
+    if (l->state == LANE_OPENING) {
+        uint64_t due = l->opened + path_lag_ns(p, l);
+        return plait_to_s(now < due ? due - now : 2 * (now - due)) + share.rest_s;
+    }
+    double lasted_s = plait_to_s(now - l->body_since), came = (double)(l->at - l->asked_lo);
+    double by_pace_s = lasted_s > 0.02 && came > 0 ? left / (came / lasted_s) : share.rest_s;
+    return (by_pace_s < share.rest_s ? by_pace_s : share.rest_s) + plait_to_s(now - l->last_arrival);
+}
