@@ -105,6 +105,15 @@ static void tell_command(struct run *r, uint64_t now, const struct plait_fetch_c
     fprintf(r->config.story, "\n");
 }
 
+/* What the network says of a lane's request. */
+static void tell_lane(const struct sim_lane *l, uint64_t now, const char *what, uint64_t a, uint64_t b)
+{
+    if (l->run->config.story != NULL && l->run->config.commands)
+        fprintf(l->run->config.story, "%10.4f      %-9s path %d lane %d  %llu %llu\n", plait_to_s(now), what,
+                l->id / PLAIT_FETCH_LANES_MAX, l->id % PLAIT_FETCH_LANES_MAX, (unsigned long long)a,
+                (unsigned long long)b);
+}
+
 static const char *const state_names[] = {"is new", "is active", "is silent", "waits", "is out"};
 
 static void take_events(struct run *r, uint64_t now)
@@ -151,6 +160,8 @@ static void drop_session(struct sim_lane *l, uint64_t now)
 {
     if (l->session != NULL)
         plait_sim_http_close(l->session, now);
+    if (l->state != LANE_IDLE)
+        tell_lane(l, now, "dropped", 0, 0);
     l->session = NULL;
     l->state = LANE_IDLE;
 }
@@ -173,6 +184,7 @@ static void on_connected(void *ctx, uint64_t now)
 {
     struct sim_lane *l = ctx;
 
+    tell_lane(l, now, "connected", 0, 0);
     if (l->state != LANE_CONNECTING) {
         violated(l->run, now, "simulator: connected without a request");
         return;
@@ -201,6 +213,7 @@ static void on_head(void *ctx, uint64_t now, const struct plait_sim_http_head *h
     struct plait_fetch_head h = {.size = head->size, .version = head->version, .strong = head->version != 0};
 
     l->state = LANE_ANSWERED;
+    tell_lane(l, now, "head", head->status, head->lo);
     if (head->status == 206) {
         h.kind = PLAIT_FETCH_HEAD_PARTIAL;
         h.lo = head->lo;
@@ -224,6 +237,8 @@ static void on_body(void *ctx, uint64_t now, const struct plait_sim_span *span)
     struct run *r = l->run;
     uint32_t serial = l->serial;
 
+    if (r->config.packets)
+        tell_lane(l, now, "body", span->offset, span->offset + span->len);
     for (uint64_t at = 0; at < span->len && l->serial == serial && l->state == LANE_ANSWERED;) {
         size_t n = (size_t)plait_min_u64(span->len - at, READ_BYTES);
         plait_sim_content_fill(span->content, span->offset + at, r->buffer, n);
@@ -245,6 +260,7 @@ static void on_http_end(void *ctx, uint64_t now, enum plait_sim_http_end end, bo
     enum lane_state was = l->state;
     enum plait_fetch_outcome outcome = PLAIT_FETCH_END_BROKEN;
 
+    tell_lane(l, now, "end", end, open);
     if (!open)
         l->session = NULL;
     if (was == LANE_IDLE || repeat_on_new(l, now, end))
@@ -395,16 +411,24 @@ static void finish(struct run *r, uint64_t now, const struct plait_fetch_status 
         violated(r, now, "it says that it is done with another size");
 }
 
-/* Longest time without a new byte. */
+/* The time without a new byte comes to its end. */
+static void note_gap(struct run *r, uint64_t now)
+{
+    uint64_t calm = plait_max_u64(r->kept_at, (uint64_t)(r->config.calm_ms * 1e6));
+
+    r->result->stall_ns = plait_max_u64(r->result->stall_ns, now - r->kept_at);
+    r->result->resume_ns = plait_max_u64(r->result->resume_ns, plait_since(now, calm));
+    r->kept_at = now;
+}
+
 static void note_progress(struct run *r, uint64_t now, const struct plait_fetch_status *s)
 {
     r->result->dup_bytes = s->dup_bytes;
     r->result->check_bytes = s->check_bytes;
     if (s->kept_bytes == r->kept)
         return;
-    r->result->stall_ns = plait_max_u64(r->result->stall_ns, now - r->kept_at);
     r->kept = s->kept_bytes;
-    r->kept_at = now;
+    note_gap(r, now);
 }
 
 static void look_for_end(struct run *r, uint64_t now)
@@ -638,7 +662,7 @@ void plait_sim_fetch_run(const struct plait_sim_row *row, const struct plait_sim
     if (!r->ended) {
         out->stopped = true;
         out->time_ns = r->world.events.now;
-        out->stall_ns = plait_max_u64(out->stall_ns, out->time_ns - r->kept_at);
+        note_gap(r, out->time_ns);
     }
     r->ended = true;
     tear_down(r);

@@ -32,9 +32,11 @@ struct plait_sim_fetch_config {
         int server;                  /* counted from 1; 0 = nobody's */
     } resume[PLAIT_SIM_RESUMES_MAX]; /* kept by an earlier run */
     int only_way;                    /* > 0: the other ways do not exist */
+    double calm_ms;                  /* from then on nothing is faulty any more (`resume_ns`) */
     uint64_t limit_ms;               /* the run is stopped then */
     FILE *story;                     /* borrows; what happens is written there; NULL = nowhere */
-    bool commands;                   /* with every command */
+    bool commands;                   /* with every command, and what became of it */
+    bool packets;                    /* and every arrival of a body's bytes */
 };
 
 struct plait_sim_fetch_result {
@@ -45,6 +47,7 @@ struct plait_sim_fetch_result {
     uint64_t time_ns;   /* when it was done, or failed */
     uint64_t fluid_ns;  /* the fluid bound */
     uint64_t stall_ns;  /* the longest time without a kept byte */
+    uint64_t resume_ns; /* the same after `calm_ms` */
     uint64_t reach_max; /* greatest distance of a kept byte from what was emitted */
     uint64_t kept_bytes, dup_bytes, check_bytes;
     uint64_t wire_bytes; /* carried by the lines, downward */

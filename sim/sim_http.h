@@ -21,7 +21,9 @@ enum plait_sim_fault_kind {
     PLAIT_SIM_FAULT_NO_LENGTH, /* the same, in chunks: neither length nor size are stated */
     PLAIT_SIM_FAULT_STATUS,    /* answers with status a */
     PLAIT_SIM_FAULT_BUSY, /* 503 with Retry-After of b seconds (0 = not stated) to the first a requests */
-    PLAIT_SIM_FAULT_BUSY_ABOVE,  /* the same on every connection that is open beside a others */
+    PLAIT_SIM_FAULT_BUSY_ABOVE,  /* the same to a request that comes while a others are being served */
+    PLAIT_SIM_FAULT_CONNS_ABOVE, /* the same on each connection that was opened while a others were open, idle
+                                    or not */
     PLAIT_SIM_FAULT_CLOSE_AFTER, /* each connection ends after a bytes of bodies; b = 1: by a reset */
     PLAIT_SIM_FAULT_STALL_AFTER, /* each connection says nothing more after a bytes of bodies */
     PLAIT_SIM_FAULT_DEAD,   /* the machine is silent in [a, b) ns, and has forgotten its connections then */

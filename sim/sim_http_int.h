@@ -46,6 +46,8 @@ struct plait_sim_session {
     uint64_t pending;    /* bytes of the body not yet given to TCP */
     uint64_t stop_after; /* bytes of bodies that will ever be given, PLAIT_SIM_HTTP_UNKNOWN = all */
     bool stop_closes, stop_resets;
+    bool surplus;     /* opened when there were too many */
+    bool admitted;    /* the present request is served, not sent away */
     bool close_after; /* the present response */
     bool framed;      /* the end of chunks follows the body */
     double credit;

@@ -11,9 +11,9 @@
 #define CHUNK_END_BYTES 5
 #define PAGE_BYTES      500 /* of an error */
 #define TICK_NS         (5 * PLAIT_MS)
-#define UNSENT_MAX      65536 /* a limited server does not write ahead of TCP by more */
-#define PIECE_LEAST     1448  /* nor in pieces smaller than a segment */
-#define STALL_NS (3600 * PLAIT_S) /* a stalled connection is forgotten, so that a world can come to rest */
+#define UNSENT_MAX      65536            /* a limited server does not write ahead of TCP by more */
+#define PIECE_LEAST     1448             /* nor in pieces smaller than a segment */
+#define STALL_NS        (3600 * PLAIT_S) /* then a stalled connection is forgotten: worlds come to rest */
 #define KEEP_ALIVE_NS   (75 * PLAIT_S)
 
 static void pump(struct plait_sim_session *s, uint64_t now);
@@ -178,6 +178,16 @@ static void answer_small(struct plait_sim_session *s, unsigned status, uint64_t 
     add_piece(s, PIECE_BODY, PAGE_BYTES, (struct plait_sim_span){UINT64_MAX, 0, PAGE_BYTES});
 }
 
+/* Whether so many others are being served that this one is not. */
+static bool is_above(const struct plait_sim_session *s, uint64_t most)
+{
+    uint64_t others = 0;
+
+    for (const struct plait_sim_session *o = s->server->sessions; o != NULL; o = o->next)
+        others += o != s && o->server_open && o->admitted && o->asking;
+    return others >= most;
+}
+
 /* Answers that do not depend on what is asked. Returns false if there is none. */
 static bool answer_fault(struct plait_sim_session *s)
 {
@@ -186,7 +196,9 @@ static bool answer_fault(struct plait_sim_session *s)
 
     if ((f = fault(v, PLAIT_SIM_FAULT_BUSY)) != NULL && v->requests <= f->a) {
         answer_small(s, 503, f->b);
-    } else if ((f = fault(v, PLAIT_SIM_FAULT_BUSY_ABOVE)) != NULL && v->open > f->a) {
+    } else if ((f = fault(v, PLAIT_SIM_FAULT_BUSY_ABOVE)) != NULL && is_above(s, f->a)) {
+        answer_small(s, 503, f->b);
+    } else if ((f = fault(v, PLAIT_SIM_FAULT_CONNS_ABOVE)) != NULL && s->surplus) {
         answer_small(s, 503, f->b);
     } else if ((f = fault(v, PLAIT_SIM_FAULT_STATUS)) != NULL) {
         answer_small(s, (unsigned)f->a, 0);
@@ -256,8 +268,10 @@ static void on_service(void *ctx, uint64_t now)
     make_room(s);
     unsigned first = s->pieces + 1;
     s->framed = false;
+    s->admitted = false;
     add_piece(s, PIECE_HEAD, HEAD_BYTES, (struct plait_sim_span){0});
     if (!answer_fault(s)) {
+        s->admitted = true;
         bool whole = s->ask.whole || fault(s->server, PLAIT_SIM_FAULT_NO_RANGE) != NULL ||
                      fault(s->server, PLAIT_SIM_FAULT_NO_LENGTH) != NULL;
         if (whole)
@@ -428,6 +442,16 @@ static struct plait_sim_session *session_of(struct plait_sim_server *v, const st
     return s;
 }
 
+static bool is_surplus(const struct plait_sim_session *s)
+{
+    const struct plait_sim_fault *f = fault(s->server, PLAIT_SIM_FAULT_CONNS_ABOVE);
+    uint64_t others = 0;
+
+    for (const struct plait_sim_session *o = s->server->sessions; f != NULL && o != NULL; o = o->next)
+        others += o != s && o->server_open && !o->surplus;
+    return f != NULL && others >= f->a;
+}
+
 static void limit_session(struct plait_sim_session *s)
 {
     const struct plait_sim_fault *f;
@@ -456,6 +480,7 @@ static enum plait_sim_verdict on_accept(void *ctx, uint64_t now, struct plait_si
     v->open++;
     plait_sim_event_init(&s->service, on_service, s);
     plait_sim_event_init(&s->expiry, on_expiry, s);
+    s->surplus = is_surplus(s);
     limit_session(s);
     plait_sim_conn_own(conn, &server_app, s);
     plait_sim_event_set(v->tcp->events, &s->expiry, now + KEEP_ALIVE_NS);

@@ -25,8 +25,15 @@ struct fetch_scenario {
 extern const struct fetch_scenario fetch_scenarios[];
 extern const unsigned fetch_scenario_count;
 
-/* Runs it. Returns false, with the reason in `why`, if it did not do what is expected. */
-bool fetch_scenario_check(const struct fetch_scenario *s, FILE *story, bool commands,
+/* How much of what happens is to be told. */
+struct fetch_story {
+    FILE *to; /* borrows */
+    bool commands, packets;
+};
+
+/* Runs it. Returns false, with the reason in `why`, if it did not do what is expected. `story` may be NULL.
+ */
+bool fetch_scenario_check(const struct fetch_scenario *s, const struct fetch_story *story,
                           struct plait_sim_fetch_result *out, char *why, size_t why_size);
 /* The part of the fluid bound that was reached; 0 if it failed. */
 double fetch_share(const struct plait_sim_fetch_result *r);

@@ -4,6 +4,9 @@
 
 #define SIZE_MAX_BYTES 20000000.0
 #define LIMIT_MS       600000
+#define LONGEST_NS     (40 * PLAIT_S) /* of the fluid bound */
+#define MILD           11             /* faults of the menu that a server can be alone with */
+#define LANES_OF_BOUND 2              /* for it, on lossy lines */
 
 /* ---- making a world ---- */
 
@@ -36,10 +39,10 @@ static void make_steps(struct plait_prng *g, struct plait_sim_line *line)
         line->period_ms = at_ms + 1000;
 }
 
-/* Dead for a while, or (unless it must stay) for ever. */
+/* Dead for a while, or (unless it must be there at first, and return) from the start, or for ever. */
 static double make_outage(struct plait_prng *g, struct plait_sim_line *line, bool must_return)
 {
-    double from_ms = one_in(g, 4) ? 0 : 5000 * plait_prng_unit(g);
+    double from_ms = !must_return && one_in(g, 4) ? 0 : 1000 + 4000 * plait_prng_unit(g);
     double to_ms = from_ms + log_uniform(g, 100, 6.5);
 
     if (!must_return && one_in(g, 3))
@@ -69,14 +72,24 @@ static void make_line(struct plait_prng *g, struct plait_sim_line *line)
 static void make_faults(struct plait_prng *g, struct fetch_seed *s)
 {
     static const struct plait_sim_fault menu[] = {
-        {PLAIT_SIM_FAULT_CLOSE_AFTER, 200000}, {PLAIT_SIM_FAULT_CLOSE_AFTER, 1000000, 1},
-        {PLAIT_SIM_FAULT_STALL_AFTER, 500000, 0, 3}, {PLAIT_SIM_FAULT_CLOSE_EACH},
-        {PLAIT_SIM_FAULT_BUSY, 5, 1}, {PLAIT_SIM_FAULT_BUSY_ABOVE, 3, 0}, {PLAIT_SIM_FAULT_SHORT_BODY, 100, 0, 4},
-        {PLAIT_SIM_FAULT_LONG_BODY, 3000}, {PLAIT_SIM_FAULT_CRASH, PLAIT_S, 3 * PLAIT_S},
-        {PLAIT_SIM_FAULT_DEAD, PLAIT_S, 4 * PLAIT_S}, {PLAIT_SIM_FAULT_STATUS, 404}, {PLAIT_SIM_FAULT_REFUSE},
-        {PLAIT_SIM_FAULT_NO_RANGE}, {PLAIT_SIM_FAULT_NO_VERSION},
+        {PLAIT_SIM_FAULT_CLOSE_AFTER, 200000},
+        {PLAIT_SIM_FAULT_CLOSE_AFTER, 1000000, 1},
+        {PLAIT_SIM_FAULT_STALL_AFTER, 500000, 0, 3},
+        {PLAIT_SIM_FAULT_CLOSE_EACH},
+        {PLAIT_SIM_FAULT_BUSY, 5, 1},
+        {PLAIT_SIM_FAULT_BUSY_ABOVE, 3, 0},
+        {PLAIT_SIM_FAULT_CONNS_ABOVE, 3, 0},
+        {PLAIT_SIM_FAULT_SHORT_BODY, 100, 0, 4},
+        {PLAIT_SIM_FAULT_LONG_BODY, 3000},
+        {PLAIT_SIM_FAULT_CRASH, PLAIT_S, 3 * PLAIT_S},
+        {PLAIT_SIM_FAULT_DEAD, PLAIT_S, 4 * PLAIT_S},
+        {PLAIT_SIM_FAULT_STATUS, 404},
+        {PLAIT_SIM_FAULT_REFUSE},
+        {PLAIT_SIM_FAULT_NO_RANGE},
+        {PLAIT_SIM_FAULT_NO_VERSION},
     };
-    unsigned last = s->ways > 1 && s->row.servers != 1 ? 14 : 10; /* the only server must serve */
+    size_t last =
+        s->ways > 1 && s->row.servers != 1 ? PLAIT_COUNT(menu) : MILD; /* the only server must serve */
     unsigned server = (unsigned)plait_prng_below(g, s->row.servers == 1 ? 1 : s->ways);
 
     s->server_faults = true;
@@ -92,14 +105,29 @@ static void make_size(struct plait_prng *g, struct fetch_seed *s)
     for (unsigned i = 0; i < s->ways; i++)
         mbit += s->row.line[i].mbit;
     size = mbit * 125000 * seconds;
-    s->row.size = size > SIZE_MAX_BYTES ? (uint64_t)(SIZE_MAX_BYTES * (0.5 + plait_prng_unit(g) / 2)) : (uint64_t)size;
+    s->row.size =
+        size > SIZE_MAX_BYTES ? (uint64_t)(SIZE_MAX_BYTES * (0.5 + plait_prng_unit(g) / 2)) : (uint64_t)size;
     if (s->row.size == 0 || one_in(g, 50))
         s->row.size = 1 + plait_prng_below(g, 2000);
+}
+
+/* No world that takes minutes, also where rates fall or a server is slow. */
+static void limit_size(struct fetch_seed *s)
+{
+    static struct plait_sim_world world;
+    struct plait_sim_fluid fluid;
+
+    plait_sim_world_init(&world, &s->row);
+    plait_sim_world_fluid(&world, -1, LANES_OF_BOUND, &fluid);
+    while (s->row.size > 1 && plait_sim_fluid_time(&fluid, s->row.size, LONGEST_NS) == PLAIT_NEVER)
+        s->row.size /= 2;
+    plait_sim_world_done(&world);
 }
 
 static void make_mode(struct plait_prng *g, struct fetch_seed *s)
 {
     s->config.limit_ms = LIMIT_MS;
+
     s->config.size_known = one_in(g, 4);
     if (!one_in(g, 3))
         return;
@@ -110,7 +138,8 @@ static void make_mode(struct plait_prng *g, struct fetch_seed *s)
 
 void fetch_seed_make(uint64_t seed, struct fetch_seed *s)
 {
-    struct plait_prng g = {seed * UINT64_C(0x9e3779b97f4a7c15) + 12345};
+    struct plait_prng first = {seed},
+                      g = {plait_prng_next(&first)}; /* neighbours get sequences of their own */
 
     *s = (struct fetch_seed){.seed = seed, .ways = 1 + (unsigned)plait_prng_below(&g, 4)};
     s->row.seed = seed;
@@ -127,12 +156,14 @@ void fetch_seed_make(uint64_t seed, struct fetch_seed *s)
     make_mode(&g, s);
     if (one_in(&g, 5))
         make_faults(&g, s);
+    limit_size(s);
+    s->config.calm_ms = s->calm_ms;
 }
 
 void fetch_seed_describe(const struct fetch_seed *s, FILE *to)
 {
-    fprintf(to, "# seed %llu: %llu bytes, %u servers%s", (unsigned long long)s->seed, (unsigned long long)s->row.size,
-            s->row.servers, s->config.size_known ? ", size known" : "");
+    fprintf(to, "# seed %llu: %llu bytes, %u servers%s", (unsigned long long)s->seed,
+            (unsigned long long)s->row.size, s->row.servers, s->config.size_known ? ", size known" : "");
     if (s->config.window_bytes > 0)
         fprintf(to, ", pipe of %llu KiB", (unsigned long long)(s->config.window_bytes / 1024));
     if (s->config.consumer_mbit > 0)
@@ -140,9 +171,11 @@ void fetch_seed_describe(const struct fetch_seed *s, FILE *to)
     fprintf(to, "\n");
     for (unsigned i = 0; i < s->ways; i++) {
         const struct plait_sim_line *l = &s->row.line[i];
-        fprintf(to, "#   line %u: %.2f Mbit/s (up %.2f), %.0f ms, queue %.0f ms, loss %.2f/%.2f %%, jitter %.1f ms%s", i,
-                l->mbit, l->up_mbit, l->rtt_ms, l->queue_ms, l->loss, l->up_loss, l->jitter_ms,
-                l->reorder ? " reordering" : "");
+        fprintf(
+            to,
+            "#   line %u: %.2f Mbit/s (up %.2f), %.0f ms, queue %.0f ms, loss %.2f/%.2f %%, jitter %.1f ms%s",
+            i, l->mbit, l->up_mbit, l->rtt_ms, l->queue_ms, l->loss, l->up_loss, l->jitter_ms,
+            l->reorder ? " reordering" : "");
         for (unsigned k = 0; k < PLAIT_SIM_STEPS_MAX && l->step[k].at_ms > 0; k++)
             fprintf(to, ", %.2f from %.0f ms", l->step[k].mbit, l->step[k].at_ms);
         if (l->period_ms > 0)
@@ -159,46 +192,115 @@ void fetch_seed_describe(const struct fetch_seed *s, FILE *to)
 
 /* ---- what must hold ---- */
 
-#define DUP_PERCENT 10.0
-#define DUP_BYTES   1000000.0
+/*
+ * Where lines and servers are without fault, the fetch is at least so fast as this part of the best plain
+ * connection, and as this part of all plain connections taken together, after a start of some round trips of
+ * the longest way (it begins on all ways at once, and cannot know which is the best). A pipe's window may
+ * cost more. With faults, it has the time of one plain connection after the last of them has ended.
+ */
+#define SINGLE_SHARE_FILE 0.75
+#define SINGLE_SHARE_PIPE 0.5
+#define SUM_SHARE_FILE    0.6
+#define SUM_SHARE_PIPE    0.4
+#define START_S           0.3
+#define START_ROUNDS      4
+#define RESUME_S          20.0 /* longest time without a byte once all faults have ended */
+#define DUP_PERCENT       10.0
+#define DUP_BYTES         1000000.0
+
+/* What a plain connection over one way takes, and not less than the fetch may: a pipe's window for each round
+ * trip. */
+static uint64_t single_ns(const struct fetch_seed *s, unsigned way)
+{
+    uint64_t ns = plait_sim_fetch_single(&s->row, way, LIMIT_MS * PLAIT_MS), least = 0;
+
+    if (ns == PLAIT_NEVER)
+        return ns;
+    if (s->config.window_bytes > 0)
+        least = plait_time_to_carry(2 * s->row.line[way].rtt_ms / 1e3 * (double)s->row.size,
+                                    (double)s->config.window_bytes);
+    if (s->config.consumer_mbit > 0)
+        least =
+            plait_max_u64(least, plait_time_to_carry((double)s->row.size, s->config.consumer_mbit * 125000));
+    return plait_max_u64(ns, least);
+}
 
 static void measure(const struct fetch_seed *s, struct fetch_seed_result *out)
 {
-    struct plait_sim_world *w;
-    static struct plait_sim_world world;
-    struct plait_sim_fluid fluid;
+    double rates = 0;
 
-    w = &world;
-    plait_sim_world_init(w, &s->row);
-    plait_sim_world_fluid(w, -1, PLAIT_FETCH_LANES_MAX, &fluid);
-    out->tcp_ns = plait_sim_fluid_time(&fluid, s->row.size, LIMIT_MS * PLAIT_MS);
-    plait_sim_world_done(w);
     out->single_ns = PLAIT_NEVER;
-    for (unsigned i = 0; i < s->ways; i++)
-        out->single_ns = plait_min_u64(out->single_ns, plait_sim_fetch_single(&s->row, i, LIMIT_MS * PLAIT_MS));
-    if (s->config.consumer_mbit > 0) { /* nothing is faster than the consumer */
-        uint64_t least = plait_time_to_carry((double)s->row.size, s->config.consumer_mbit * 125000);
-        out->tcp_ns = plait_max_u64(out->tcp_ns, least);
-        out->single_ns = plait_max_u64(out->single_ns, least);
+    for (unsigned i = 0; i < s->ways; i++) {
+        uint64_t ns = single_ns(s, i);
+        out->single_ns = plait_min_u64(out->single_ns, ns);
+        if (ns != PLAIT_NEVER)
+            rates += 1 / (double)ns;
     }
+    out->sum_ns = rates > 0 ? (uint64_t)(1 / rates) : PLAIT_NEVER;
+    if (s->config.consumer_mbit > 0)
+        out->sum_ns = plait_max_u64(
+            out->sum_ns, plait_time_to_carry((double)s->row.size, s->config.consumer_mbit * 125000));
 }
 
-bool fetch_seed_check(const struct fetch_seed *s, struct fetch_seed_result *out, char *why, size_t n)
+static double rtt_max_s(const struct fetch_seed *s)
 {
-    const struct plait_sim_fetch_result *r = &out->run;
+    double v = 0;
 
-    plait_sim_fetch_run(&s->row, &s->config, &out->run);
-    measure(s, out);
-    why[0] = '\0';
+    for (unsigned i = 0; i < s->ways; i++)
+        v = s->row.line[i].rtt_ms > v ? s->row.line[i].rtt_ms : v;
+    return v / 1e3;
+}
+
+/* The time that is allowed, by what plain connections do in the same world; see the shares above. */
+static double allowed_s(const struct fetch_seed *s, const struct fetch_seed_result *r)
+{
+    bool pipe = s->config.window_bytes > 0, calm = s->calm_ms == 0 && !s->server_faults;
+    double single = plait_to_s(r->single_ns) / (pipe ? SINGLE_SHARE_PIPE : SINGLE_SHARE_FILE) + START_S +
+                    START_ROUNDS * rtt_max_s(s);
+    double sum = plait_to_s(r->sum_ns) / (pipe ? SUM_SHARE_PIPE : SUM_SHARE_FILE) + 2 * START_S +
+                 2 * START_ROUNDS * rtt_max_s(s);
+
+    if (!calm)
+        return single + s->calm_ms / 1e3 + RESUME_S;
+    return single < sum ? single : sum;
+}
+
+static bool check_run(const struct fetch_seed *s, const struct plait_sim_fetch_result *r, char *why, size_t n)
+{
+    double dup_most = (double)s->row.size * DUP_PERCENT / 100 + DUP_BYTES;
+
     if (r->violation[0] != '\0')
         snprintf(why, n, "%s", r->violation);
     else if (r->stopped)
         snprintf(why, n, "did not come to an end");
     else if (!r->done)
-        snprintf(why, n, "failed with \"%s\" after %.2f s", plait_sim_fail_name(r->fail), plait_to_s(r->time_ns));
-    else if ((double)r->dup_bytes > (double)s->row.size * DUP_PERCENT / 100 + DUP_BYTES)
-        snprintf(why, n, "%llu bytes came twice", (unsigned long long)r->dup_bytes);
+        snprintf(why, n, "failed with \"%s\" after %.2f s", plait_sim_fail_name(r->fail),
+                 plait_to_s(r->time_ns));
+    else if ((double)r->dup_bytes > dup_most)
+        snprintf(why, n, "%llu bytes came twice, at most %.0f may", (unsigned long long)r->dup_bytes,
+                 dup_most);
     else if (s->config.window_bytes > 0 && r->reach_max > s->config.window_bytes)
         snprintf(why, n, "kept bytes %llu ahead", (unsigned long long)r->reach_max);
-    return why[0] == '\0';
+    else if (plait_to_s(r->resume_ns) > RESUME_S)
+        snprintf(why, n, "nothing for %.2f s, at most %.0f may pass", plait_to_s(r->resume_ns), RESUME_S);
+    else
+        return true;
+    return false;
+}
+
+bool fetch_seed_check(const struct fetch_seed *s, struct fetch_seed_result *out, char *why, size_t n)
+{
+    plait_sim_fetch_run(&s->row, &s->config, &out->run);
+    measure(s, out);
+    out->allowed_s = allowed_s(s, out);
+    why[0] = '\0';
+    if (!check_run(s, &out->run, why, n))
+        return false;
+    double took = plait_to_s(out->run.time_ns);
+
+    if (took <= out->allowed_s)
+        return true;
+    snprintf(why, n, "took %.3f s, at most %.3f are allowed (best single %.3f, sum of singles %.3f)", took,
+             out->allowed_s, plait_to_s(out->single_ns), plait_to_s(out->sum_ns));
+    return false;
 }

@@ -1,5 +1,6 @@
 /*
- * Random worlds: a seed gives lines, servers, faults, a size and a mode, and what must hold for every one of them.
+ * Random worlds: a seed gives lines, servers, faults, a size and a mode, and what must hold for every one of
+ * them.
  */
 #ifndef PLAIT_TEST_FETCH_SEEDS_H
 #define PLAIT_TEST_FETCH_SEEDS_H
@@ -18,8 +19,8 @@ struct fetch_seed {
 struct fetch_seed_result {
     struct plait_sim_fetch_result run;
     uint64_t single_ns; /* one plain connection over the best way, PLAIT_NEVER = none came to an end */
-    uint64_t tcp_ns;    /* the fluid bound with what TCP can carry on lossy lines */
-    uint64_t bound_ns;  /* the time that is allowed */
+    uint64_t sum_ns;    /* if every way carried what a plain connection gets on it */
+    double allowed_s;   /* the time that is allowed */
 };
 
 void fetch_seed_make(uint64_t seed, struct fetch_seed *out);

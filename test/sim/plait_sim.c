@@ -1,56 +1,46 @@
 /*
  * plait-sim: the fetch in simulated worlds. Built for the tests, never installed.
  *
- *      plait-sim fetch                      all scenarios, as TAP
- *      plait-sim fetch --scenario NAME      one of them; with --trace every command
+ *      plait-sim fetch                          all scenarios, as TAP
+ *      plait-sim fetch --scenario NAME          one of them, with its story; --trace adds every command and
+ *                                               answer, --packets every arrival of bytes
+ *      plait-sim fetch --seeds N [--from S]     random worlds S, S + 1, ...; --stats prints a line for each
+ *      plait-sim fetch --seed S                 one of them, with its story
+ *      plait-sim fetch --golden FILE            trace hashes of scenarios and seeds, against a file; --update
+ * writes it
  */
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "fetch_scenarios.h"
 #include "fetch_seeds.h"
 #include "units.h"
 
+#define SEEDS_PER_LINE 50
+#define GOLDEN_SEEDS   150
+#define NAME_MAX_BYTES 64
+
 struct options {
     const char *scenario;
-    bool trace;
-    bool single;
-    bool stats;
+    const char *golden;
     uint64_t seeds, from;
+    bool one_seed, trace, packets, stats, update;
 };
 
-static double cpu_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+/* ---- scenarios ---- */
 
 static void print_result(const struct plait_sim_fetch_result *r)
 {
-    printf("# %-11s %8.3f s  fluid %.3f  stall %.3f  dup %llu  check %llu  requests %llu  connections %llu  steals %u\n",
-           r->stopped ? "stopped" : r->done ? "done" : plait_sim_fail_name(r->fail), plait_to_s(r->time_ns),
-           fetch_share(r), plait_to_s(r->stall_ns), (unsigned long long)r->dup_bytes,
-           (unsigned long long)r->check_bytes, (unsigned long long)r->requests, (unsigned long long)r->connections,
-           r->steals);
-}
-
-/* What one plain connection over the best way takes. */
-static void print_single(const struct plait_sim_row *row)
-{
-    uint64_t best = PLAIT_NEVER;
-    unsigned ways = 0;
-
-    while (ways < PLAIT_SIM_WAYS_MAX && row->way[ways].line > 0)
-        ways++;
-    while (row->way[0].line == 0 && ways < PLAIT_SIM_LINES_MAX && row->line[ways].mbit > 0)
-        ways++;
-    for (unsigned i = 0; i < ways; i++)
-        best = plait_min_u64(best, plait_sim_fetch_single(row, i, 600 * PLAIT_S));
-    if (best != PLAIT_NEVER)
-        printf("# best single %.3f s\n", plait_to_s(best));
+    printf("# %s %.3f s, %.3f of the fluid bound, stall %.3f s, twice %llu, compared %llu, requests %llu, "
+           "connections "
+           "%llu, steals %u\n",
+           r->stopped ? "stopped"
+           : r->done  ? "done"
+                      : plait_sim_fail_name(r->fail),
+           plait_to_s(r->time_ns), fetch_share(r), plait_to_s(r->stall_ns), (unsigned long long)r->dup_bytes,
+           (unsigned long long)r->check_bytes, (unsigned long long)r->requests,
+           (unsigned long long)r->connections, r->steals);
 }
 
 static int run_scenarios(const struct options *o)
@@ -58,78 +48,205 @@ static int run_scenarios(const struct options *o)
     struct plait_sim_fetch_result r;
     unsigned failed = 0, n = 0;
     char why[256];
+    struct fetch_story story = {.to = stdout, .commands = o->trace || o->packets, .packets = o->packets};
 
     printf("1..%u\n", o->scenario != NULL ? 1 : fetch_scenario_count);
     for (unsigned i = 0; i < fetch_scenario_count; i++) {
         const struct fetch_scenario *s = &fetch_scenarios[i];
         if (o->scenario != NULL && strcmp(o->scenario, s->name) != 0)
             continue;
-        double began = cpu_s();
-        bool ok = fetch_scenario_check(s, o->scenario != NULL ? stdout : NULL, o->trace, &r, why, sizeof(why));
+        bool ok = fetch_scenario_check(s, o->scenario != NULL ? &story : NULL, &r, why, sizeof(why));
         failed += !ok;
         printf("%s %u - %s%s%s\n", ok ? "ok" : "not ok", ++n, s->name, ok ? "" : ": ", why);
         print_result(&r);
-        if (o->single)
-            print_single(&s->row);
-        printf("# %.0f ms of CPU, %llu events\n", (cpu_s() - began) * 1e3, (unsigned long long)r.events);
     }
     return failed > 0 || n == 0;
 }
 
-static int run_seeds(const struct options *o)
+/* ---- seeds ---- */
+
+static void print_seed(const struct fetch_seed *s, const struct fetch_seed_result *r)
+{
+    printf("# seed %llu %s%s%s: %.3f s of %.3f, best single %.3f, sum of singles %.3f, resume %.2f s, size "
+           "%llu, twice "
+           "%llu, requests %llu\n",
+           (unsigned long long)s->seed, s->config.window_bytes > 0 ? "pipe" : "file",
+           s->calm_ms > 0 ? ", outages" : "", s->server_faults ? ", server faults" : "",
+           plait_to_s(r->run.time_ns), r->allowed_s, plait_to_s(r->single_ns), plait_to_s(r->sum_ns),
+           plait_to_s(r->run.resume_ns), (unsigned long long)s->row.size,
+           (unsigned long long)r->run.dup_bytes, (unsigned long long)r->run.requests);
+}
+
+static bool run_seed(const struct options *o, uint64_t seed)
 {
     struct fetch_seed s;
     struct fetch_seed_result r;
     char why[256];
-    unsigned failed = 0;
 
-    for (uint64_t i = 0; i < o->seeds; i++) {
-        fetch_seed_make(i + o->from, &s);
-        if (o->seeds == 1) {
-            fetch_seed_describe(&s, stdout);
-            s.config.story = stdout;
-            s.config.commands = o->trace;
-        }
-        double began = cpu_s();
-        bool ok = fetch_seed_check(&s, &r, why, sizeof(why));
-        failed += !ok;
-        if (!ok || o->stats)
-            printf("%s seed %llu T %.3f tcp %.3f single %.3f cpu %.0f ev %llu size %llu ways %u pipe %d faults %d calm %.1f req %llu dup %llu stall %.2f %s\n", ok ? "ok" : "FAIL",
-                   (unsigned long long)s.seed, plait_to_s(r.run.time_ns), plait_to_s(r.tcp_ns), plait_to_s(r.single_ns),
-                   (cpu_s() - began) * 1e3, (unsigned long long)r.run.events, (unsigned long long)s.row.size, s.ways, s.config.window_bytes > 0, s.server_faults, s.calm_ms/1e3, (unsigned long long)r.run.requests, (unsigned long long)r.run.dup_bytes, plait_to_s(r.run.stall_ns), why);
+    fetch_seed_make(seed, &s);
+    if (o->one_seed) {
+        s.config.story = stdout;
+        s.config.commands = o->trace || o->packets;
+        s.config.packets = o->packets;
     }
-    printf("%u failed\n", failed);
+    bool ok = fetch_seed_check(&s, &r, why, sizeof(why));
+
+    if (o->stats || o->one_seed)
+        print_seed(&s, &r);
+    if (!ok || o->one_seed)
+        fetch_seed_describe(&s, stdout);
+    if (!ok)
+        printf("# seed %llu FAILS: %s\n", (unsigned long long)seed, why);
+    return ok;
+}
+
+static int run_seeds(const struct options *o)
+{
+    uint64_t lines = (o->seeds + SEEDS_PER_LINE - 1) / SEEDS_PER_LINE, failed = 0;
+
+    printf("1..%llu\n", (unsigned long long)lines);
+    for (uint64_t line = 0; line < lines; line++) {
+        uint64_t first = o->from + line * SEEDS_PER_LINE;
+        uint64_t end = plait_min_u64(first + SEEDS_PER_LINE, o->from + o->seeds), bad = 0;
+        for (uint64_t seed = first; seed < end; seed++)
+            bad += !run_seed(o, seed);
+        printf("%s %llu - seeds %llu to %llu\n", bad == 0 ? "ok" : "not ok", (unsigned long long)line + 1,
+               (unsigned long long)first, (unsigned long long)end - 1);
+        failed += bad;
+    }
+    printf("# %llu of %llu seeds fail\n", (unsigned long long)failed, (unsigned long long)o->seeds);
     return failed > 0;
+}
+
+/* ---- golden hashes ---- */
+
+/* Name and hash of the i-th run of the fixed set. False after the last. */
+static bool golden_run(unsigned i, char name[NAME_MAX_BYTES], uint64_t *hash)
+{
+    struct plait_sim_fetch_result r;
+    struct fetch_seed s;
+
+    if (i < fetch_scenario_count) {
+        snprintf(name, NAME_MAX_BYTES, "%s", fetch_scenarios[i].name);
+        plait_sim_fetch_run(&fetch_scenarios[i].row, &fetch_scenarios[i].config, &r);
+    } else if (i < fetch_scenario_count + GOLDEN_SEEDS) {
+        snprintf(name, NAME_MAX_BYTES, "seed-%u", i - fetch_scenario_count);
+        fetch_seed_make(i - fetch_scenario_count, &s);
+        plait_sim_fetch_run(&s.row, &s.config, &r);
+    } else {
+        return false;
+    }
+    *hash = r.hash;
+    return true;
+}
+
+static int write_golden(const char *path)
+{
+    FILE *f = fopen(path, "w");
+    char name[NAME_MAX_BYTES];
+    uint64_t hash;
+
+    if (f == NULL) {
+        perror(path);
+        return 1;
+    }
+    for (unsigned i = 0; golden_run(i, name, &hash); i++)
+        fprintf(f, "%016llx %s\n", (unsigned long long)hash, name);
+    return fclose(f) == 0 ? 0 : 1;
+}
+
+static int check_golden(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    char name[NAME_MAX_BYTES], want_name[NAME_MAX_BYTES] = "";
+    unsigned long long want;
+    uint64_t hash;
+    unsigned differ = 0, i;
+
+    if (f == NULL) {
+        perror(path);
+        return 1;
+    }
+    printf("1..1\n");
+    for (i = 0; golden_run(i, name, &hash); i++) {
+        bool same =
+            fscanf(f, "%16llx %63s", &want, want_name) == 2 && want == hash && strcmp(name, want_name) == 0;
+        if (!same && differ++ < 10)
+            printf("# %s: trace hash %016llx differs\n", name, (unsigned long long)hash);
+    }
+    fclose(f);
+    printf("%s 1 - %u trace hashes, %u differ\n", differ == 0 ? "ok" : "not ok", i, differ);
+    if (differ > 0)
+        printf("# after a change of the fetch or the simulator: plait-sim fetch --golden FILE --update\n");
+    return differ > 0;
+}
+
+/* ---- options ---- */
+
+static int usage(void)
+{
+    fprintf(stderr,
+            "usage: plait-sim fetch [--scenario NAME | --seeds N [--from S] [--stats] | --seed S | --golden "
+            "FILE [--update]] [--trace | --packets]\n");
+    return 2;
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+    static const struct option names[] = {
+        {"scenario", required_argument, NULL, 'c'}, {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'f'},     {"seed", required_argument, NULL, 's'},
+        {"golden", required_argument, NULL, 'g'},   {"update", no_argument, NULL, 'u'},
+        {"trace", no_argument, NULL, 't'},          {"stats", no_argument, NULL, 'S'},
+        {"packets", no_argument, NULL, 'p'},        {0}};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            o->scenario = optarg;
+            break;
+        case 'n':
+            o->seeds = strtoull(optarg, NULL, 10);
+            break;
+        case 'f':
+            o->from = strtoull(optarg, NULL, 10);
+            break;
+        case 's':
+            o->from = strtoull(optarg, NULL, 10);
+            o->seeds = 1;
+            o->one_seed = true;
+            break;
+        case 'g':
+            o->golden = optarg;
+            break;
+        case 'u':
+            o->update = true;
+            break;
+        case 't':
+            o->trace = true;
+            break;
+        case 'p':
+            o->packets = true;
+            break;
+        case 'S':
+            o->stats = true;
+            break;
+        default:
+            return false;
+        }
+    }
+    return optind == argc;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"scenario", required_argument, NULL, 'c'}, {"trace", no_argument, NULL, 't'}, {"seeds", required_argument, NULL, 'n'}, {"from", required_argument, NULL, 'f'}, {"stats", no_argument, NULL, 'S'}, {"single", no_argument, NULL, 's'}, {0}};
     struct options o = {0};
-    int c;
 
-    if (argc < 2 || strcmp(argv[1], "fetch") != 0) {
-        fprintf(stderr, "usage: plait-sim fetch [--scenario NAME] [--trace]\n");
-        return 2;
-    }
-    optind = 2;
-    while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (c == 'c')
-            o.scenario = optarg;
-        else if (c == 't')
-            o.trace = true;
-        else if (c == 'S')
-            o.stats = true;
-        else if (c == 'n')
-            o.seeds = strtoull(optarg, NULL, 10);
-        else if (c == 'f')
-            o.from = strtoull(optarg, NULL, 10);
-        else if (c == 's')
-            o.single = true;
-        else
-            return 2;
-    }
+    if (argc < 2 || strcmp(argv[1], "fetch") != 0 || !parse(argc - 1, argv + 1, &o))
+        return usage();
+    if (o.golden != NULL)
+        return o.update ? write_golden(o.golden) : check_golden(o.golden);
     if (o.seeds > 0)
         return run_seeds(&o);
     return run_scenarios(&o);

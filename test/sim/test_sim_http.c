@@ -238,11 +238,16 @@ static void test_busy_above(void **state)
     static struct client c;
     struct plait_sim_fault above = {PLAIT_SIM_FAULT_BUSY_ABOVE, 1};
 
-    client_init(&c, (struct plait_sim_server_config){.size = MB, .fault = {above}});
+    client_init(&c, (struct plait_sim_server_config){.size = 100 * MB, .fault = {above}});
     open_session(&c);
     struct plait_sim_session *first = c.session;
+    ask(&c, 0, 1000, 10); /* leaves its connection idle: that does not count */
     open_session(&c);
     ask(&c, 0, 1000, 10);
+    assert_int_equal(c.head.status, 206);
+    plait_sim_http_ask(first, c.events.now, &(struct plait_sim_http_ask){.hi = 100 * MB});
+    plait_sim_events_run(&c.events, c.events.now + 100 * PLAIT_MS);
+    ask(&c, 0, 1000, 1);
     assert_int_equal(c.head.status, 503);
     plait_sim_http_close(first, c.events.now);
     plait_sim_events_run(&c.events, c.events.now + PLAIT_S);

@@ -471,7 +471,7 @@ static void test_speed(void **state)
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
     assert_true(f->got == 100000000);
     double ms = (double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) / 1e6;
-    printf("100 MB over one link: %.1f ms of CPU, %llu events\n", ms, (unsigned long long)w.events.fired);
+    printf("# 100 MB over one link: %.1f ms of CPU, %llu events\n", ms, (unsigned long long)w.events.fired);
     assert_true(ms < 1000);
     world_done(&w);
 }
