@@ -217,6 +217,7 @@ struct plait_http *plait_http_new(const struct plait_http_config *config)
 
     if (h == NULL)
         return NULL;
+    curl_global_init(CURL_GLOBAL_DEFAULT); /* again and again is fine, and it is never undone */
     h->config = *config;
     if (h->config.buffer_bytes == 0)
         h->config.buffer_bytes = buffer_for(config->rate);

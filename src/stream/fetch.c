@@ -15,6 +15,7 @@
 #define READ_THROUGH                                                                                         \
     (32 * PLAIT_KIB) /* less than this is read and dropped rather than lose the connection                   \
                       */
+#define PACE_BYTES_MIN     (32 * PLAIT_KIB) /* less does not tell a connection's pace */
 #define BUSY_NS            (1 * PLAIT_S)
 #define RETRY_AFTER_NS_MAX (3600 * PLAIT_S)
 
@@ -193,7 +194,7 @@ void fetch_check_done(struct plait_fetch *f, uint64_t now)
 {
     if (f->done || f->fail != PLAIT_FETCH_FAIL_NONE || !f->size_known || f->map.done_bytes < f->map.size)
         return;
-    if (!checks_settled(f)) {
+    if (!checks_settled(f, now)) {
         f->replan = true;
         return;
     }
@@ -521,7 +522,9 @@ static enum plait_fetch_verdict after_bytes(struct plait_fetch *f, uint64_t now,
         return drop_answer(f, lane, now);
     if (l->state != LANE_BODY || (l->at < l->hi && (l->whole || !overtaken(f, l))))
         return PLAIT_FETCH_READ;
-    if (l->asked_hi != PLAIT_FETCH_UNKNOWN && l->asked_hi - l->at <= READ_THROUGH)
+    double soon = path_rate(path_of(f, lane), now) * 2 * plait_to_s(path_of(f, lane)->est.rtt_min_ns);
+    uint64_t rest = l->asked_hi - l->at;
+    if (l->asked_hi != PLAIT_FETCH_UNKNOWN && rest <= READ_THROUGH && (double)rest <= soon)
         return PLAIT_FETCH_READ;
     if (l->whole && l->asked_hi == PLAIT_FETCH_UNKNOWN)
         return PLAIT_FETCH_READ;
@@ -628,6 +631,8 @@ static void end_complete(struct plait_fetch *f, uint64_t now, int lane)
         path_back_off(f, lane / PLAIT_FETCH_LANES_MAX, now, 0);
         return;
     }
+    if (now > l->body_since && l->at - l->asked_lo >= PACE_BYTES_MIN)
+        l->pace = (double)(l->at - l->asked_lo) / plait_to_s(now - l->body_since);
     lane_idle(f, lane);
 }
 

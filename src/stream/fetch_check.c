@@ -13,6 +13,8 @@
 #define HELD_NS        (2 * PLAIT_S) /* how long sources that have not answered may still vote on the size */
 #define TRIBUNAL_NS    (5 * PLAIT_S) /* likewise on a block */
 #define AUDITS_WAITING (CHECKS_MAX / 2)
+#define VET_S          0.05
+#define VET_BYTES_MIN  1024
 #define VET_TRIES_MAX  3
 
 static void on_differ(struct plait_fetch *f, uint64_t now, int source_a, int source_b, uint64_t lo,
@@ -271,7 +273,7 @@ static bool being_compared(const struct plait_fetch *f, int source)
 }
 
 /* Order an audit of the last bytes that came from `source`. */
-static void vet(struct plait_fetch *f, int source)
+static void vet(struct plait_fetch *f, int source, uint64_t now)
 {
     struct plait_extent e, last = {0};
 
@@ -280,12 +282,15 @@ static void vet(struct plait_fetch *f, int source)
         if (e.owner == source)
             last = e;
     }
-    size_t len = (size_t)plait_min_u64(last.hi - last.lo, AUDIT_BYTES);
+    int path = auditor(f, source);
+    double soon = path < 0 ? 0 : path_rate(&f->paths[path], now) * VET_S; /* it is waited for */
+    uint64_t most = plait_clamp_u64((uint64_t)soon, VET_BYTES_MIN, AUDIT_BYTES);
+    size_t len = (size_t)plait_min_u64(last.hi - last.lo, most);
     if (len > 0)
         new_audit(f, last.hi - len, len);
 }
 
-bool checks_settled(struct plait_fetch *f)
+bool checks_settled(struct plait_fetch *f, uint64_t now)
 {
     int contributors = 0;
     bool settled = !f->tribunal.active;
@@ -297,7 +302,7 @@ bool checks_settled(struct plait_fetch *f)
         if (s->out || s->vetted || s->kept_bytes == 0 || !other_can_serve(f, i))
             continue;
         if (!being_compared(f, i) && s->vet_tries < VET_TRIES_MAX)
-            vet(f, i);
+            vet(f, i, now);
         settled &= !being_compared(f, i);
     }
     return settled;

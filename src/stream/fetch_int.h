@@ -49,6 +49,7 @@ struct lane {
     uint64_t opened;     /* when it was asked, or its connection stood */
     uint64_t body_since; /* when its first byte came */
     uint64_t last_arrival;
+    double pace; /* bytes/s of the last whole answer on this connection, 0 = unknown */
 };
 
 struct path {
@@ -233,7 +234,7 @@ void check_plan_audit(struct plait_fetch *f, uint64_t lo, uint64_t hi, int sourc
 /* An audit that `path` can do now, or NO_CHECK. */
 int check_audit_for(struct plait_fetch *f, int path);
 /* Whether nothing that must be compared is still open; asks for what is. Called when all bytes are there. */
-bool checks_settled(struct plait_fetch *f);
+bool checks_settled(struct plait_fetch *f, uint64_t now);
 void checks_forget_source(struct plait_fetch *f, int source);
 void checks_after_loss(struct plait_fetch *f, uint64_t now);
 void source_condemn(struct plait_fetch *f, int source);

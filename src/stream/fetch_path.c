@@ -9,18 +9,19 @@
  */
 #include "fetch_int.h"
 
-#define TICK_NS         (50 * PLAIT_MS)
-#define RTT_UNKNOWN_NS  (100 * PLAIT_MS)
-#define RETRY_NS_MIN    (250 * PLAIT_MS)
-#define RETRY_NS_MAX    (15 * PLAIT_S)
-#define ANSWER_NS_MIN   (1500 * PLAIT_MS) /* a request unanswered for less is no reason to worry */
-#define TRIES_MAX       4                 /* of a path that never answered, when none ever did */
-#define RTT_PER_LANE_NS (40 * PLAIT_MS)   /* a first guess: long paths want more connections to fill */
-#define LANES_FIRST_MAX 16
-#define GROW_GAIN       1.05
-#define GROW_NS_MIN     (100 * PLAIT_MS)
-#define GROW_LOOK_NS    (200 * PLAIT_MS)
-#define GROW_AGAIN_NS   (2 * PLAIT_S)
+#define TICK_NS          (50 * PLAIT_MS)
+#define RTT_UNKNOWN_NS   (100 * PLAIT_MS)
+#define RETRY_NS_MIN     (250 * PLAIT_MS)
+#define RETRY_NS_MAX     (15 * PLAIT_S)
+#define ANSWER_NS_MIN    (1500 * PLAIT_MS) /* a request unanswered for less is no reason to worry */
+#define TRIES_MAX        4                 /* of a path that never answered, when none ever did */
+#define RTT_PER_LANE_NS  (40 * PLAIT_MS)   /* a first guess: long paths want more connections to fill */
+#define LANES_FIRST_MAX  16
+#define WINDOW_BYTES_MIN 6000.0 /* a connection that has less in flight is one too many */
+#define GROW_GAIN        1.05
+#define GROW_NS_MIN      (100 * PLAIT_MS)
+#define GROW_LOOK_NS     (200 * PLAIT_MS)
+#define GROW_AGAIN_NS    (2 * PLAIT_S)
 
 bool source_usable(const struct plait_fetch *f, int source)
 {
@@ -261,6 +262,14 @@ static void close_stuck_lanes(struct plait_fetch *f, int path, uint64_t now)
  */
 static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
 {
+    if (p->est.samples > 1 && !path_is_young(p, now)) {
+        double windows = path_rate(p, now) * plait_to_s(p->lag_min_ns) / WINDOW_BYTES_MIN;
+        unsigned most = windows > PLAIT_FETCH_LANES_MAX ? PLAIT_FETCH_LANES_MAX : 2 + (unsigned)windows;
+        if (p->lanes_want >= most) {
+            p->lanes_want = most;
+            return;
+        }
+    }
     if (now < p->grow_at || p->answers == 0 || p->lanes_want >= p->lanes_cap ||
         lanes_in_body(p) + 1 < p->lanes_want)
         return;

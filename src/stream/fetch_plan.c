@@ -66,6 +66,7 @@ static void open_lane(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi, u
     struct lane *l = fetch_lane(f, id);
     struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
     bool connected = l->connected;
+    double pace = connected ? l->pace : 0;
 
     *l = (struct lane){.state = LANE_OPENING,
                        .connected = connected,
@@ -76,6 +77,7 @@ static void open_lane(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi, u
                        .hi = hi,
                        .at = lo,
                        .opened = now,
+                       .pace = pace,
                        .last_arrival = now};
     p->retry_due = false;
     *cmd = (struct plait_fetch_cmd){.kind = PLAIT_FETCH_OPEN, .lane = id, .path = id / PLAIT_FETCH_LANES_MAX};
@@ -118,11 +120,14 @@ static bool open_unowned(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi
 static bool first_free(const struct plait_fetch *f, int source, struct plait_extent *out)
 {
     uint64_t end = window_end(f), from = 0, until;
+    uint64_t crumb =
+        plait_min_u64(CHUNK_BYTES_MIN, f->config.window_bytes / 8); /* what the window just uncovered */
 
     while (from < end && plait_blockmap_find(&f->map, from, PLAIT_BLOCK_FREE, out) && out->lo < end) {
         if (pin_allows(f, source, out->lo, &until)) {
             out->hi = plait_min_u64(plait_min_u64(out->hi, until), end);
-            return out->hi > out->lo;
+            return out->hi == f->map.size || out->hi < end || out->hi - out->lo >= crumb ||
+                   f->map.taken_bytes == 0;
         }
         from = plait_min_u64(until, out->hi);
     }
@@ -261,11 +266,13 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
     if (path <= 0 || all <= 0)
         return first_chunk(f);
     double lane = path / (double)plait_max_u64(p->lanes_want, path_lanes_busy(p) + 1);
+    if (l->connected && l->pace > 0) /* connections of a path are not all alike */
+        lane = l->pace > 2 * lane ? 2 * lane : l->pace < lane / 4 ? lane / 4 : l->pace;
     double lag_s = plait_to_s(path_lag_ns(p, l)), end_s = (double)bytes_left(f) / all;
     double span_s = end_s / CHUNKS_LEFT, least_s = CHUNK_LAGS * lag_s, most_s = plait_to_s(CHUNK_NS_MAX);
 
-    if (f->config.window_bytes > 0 && most_s > (double)f->config.window_bytes / 4 / all)
-        most_s = (double)f->config.window_bytes / 4 / all;
+    if (f->config.window_bytes > 0 && most_s > (double)f->config.window_bytes / 2 / all)
+        most_s = (double)f->config.window_bytes / 2 / all;
     if (span_s < least_s)
         span_s = least_s;
     if (lane * span_s < (double)CHUNK_BYTES_MIN)
@@ -278,6 +285,9 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
     if (path_is_young(p, now))
         bytes = grown_bytes(f, p, bytes);
     double least = lane * 2 * lag_s < (double)CHUNK_BYTES_MIN ? lane * 2 * lag_s : (double)CHUNK_BYTES_MIN;
+    if (end_s < 2 * lag_s &&
+        least < (double)free_bytes / p->lanes_want) /* no time for another: share the rest out */
+        least = (double)free_bytes / p->lanes_want;
     if (bytes < least)
         bytes = least;
     uint64_t want = bytes <= 0 ? 0 : (uint64_t)bytes;
@@ -338,6 +348,8 @@ static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim,
     double least = 0, most = (double)plait_since(left, flying);
     double gain_s = plait_to_s(tp == vp ? SAME_PATH_GAIN_NS + 2 * lag_ns : GAIN_NS_MIN + lag_ns / 4);
 
+    if (tp == vp && (vp->est.samples == 0 || finish_s < plait_to_s(4 * lag_ns)))
+        return 0;
     if (vl->state == LANE_OPENING) /* its connection may be lost */
         gain_s += plait_to_s(vp->est.rtt_min_ns);
     for (int step = 0; step < BISECTIONS; step++) {
@@ -348,30 +360,37 @@ static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim,
         else
             most = middle;
     }
+    if ((double)left - least < (double)PIECE_BYTES_MIN &&
+        thief_finish_s(f, thief, tp == vp, (double)left, now) < finish_s)
+        least = (double)left; /* a crumb left behind would take the victim as long as a piece */
     if (least < (double)plait_min_u64(PIECE_BYTES_MIN, left / 2) ||
         finish_s - thief_finish_s(f, thief, tp == vp, least, now) < gain_s)
         return 0;
     return (uint64_t)least;
 }
 
-/* In order and out of window: what holds up the output. Otherwise what would finish last. */
+/*
+ * Whose tail to take: what would finish last; or, in order and with the window full, what would finish latest
+ * after its turn, which is when everything before it could have been brought at the rate of all paths.
+ */
 static int find_victim(struct plait_fetch *f, int thief, uint64_t now, double *finish_s)
 {
-    struct plait_extent e;
     int best = NO_LANE;
-    bool blocked = f->config.window_bytes > 0 && window_end(f) < f->map.size &&
-                   plait_blockmap_at(&f->map, plait_blockmap_prefix(&f->map), &e) &&
-                   e.state == PLAIT_BLOCK_TAKEN;
+    bool in_order = f->config.window_bytes > 0 && window_end(f) < f->map.size;
+    uint64_t prefix = plait_blockmap_prefix(&f->map);
+    double rate = fetch_rate(f, now), latest_s = 0;
 
-    *finish_s = 0;
     for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
         const struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
         const struct lane *l = fetch_lane(f, id);
         uint64_t left = lane_left(f, l);
-        if (left == 0 || l->given_up || l->probe || id == thief || (blocked && id != e.owner))
+        if (left == 0 || l->given_up || l->probe || id == thief ||
+            (l->state == LANE_OPENING && now - l->opened < path_lag_ns(p, l) / 2)) /* let it begin */
             continue;
         double finish = lane_finish_s(p, l, (double)left, now);
-        if (finish > *finish_s) {
+        double turn = in_order && rate > 0 ? (double)plait_since(l->hi, prefix) / rate : 0;
+        if (finish - turn > latest_s) {
+            latest_s = finish - turn;
             *finish_s = finish;
             best = id;
         }
@@ -397,7 +416,7 @@ static bool plan_steal(struct plait_fetch *f, int id, uint64_t now, struct plait
         return false;
     uint64_t lo = plait_max_u64(plait_max_u64(hi - bytes, e.lo), plait_max_u64(l->at, l->lo));
     uint64_t even = (lo + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
-    if (even < hi)
+    if (even < hi && lo > l->lo)
         lo = even;
     l->hi = lo;
     fetch_event(f, (struct plait_fetch_event){.kind = PLAIT_FETCH_EV_STEAL,
@@ -429,13 +448,17 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
     double most_s = 0;
     struct lane *late = NULL;
 
-    if (window_end(f) < f->map.size || f->pin_count > 0)
+    bool in_order = window_end(f) < f->map.size;
+    uint64_t prefix = plait_blockmap_prefix(&f->map);
+
+    if (f->pin_count > 0)
         return false;
     for (int i = 0; i < f->path_count * PLAIT_FETCH_LANES_MAX; i++) {
         struct lane *l = fetch_lane(f, i);
         uint64_t left = lane_left(f, l);
         if (left == 0 || l->doubled || l->given_up || l->probe || l->whole ||
-            f->doubled_bytes + left > budget || asked_twice(f, l->hi - left, l->hi))
+            f->doubled_bytes + left > budget || asked_twice(f, l->hi - left, l->hi) ||
+            (in_order && plait_max_u64(l->at, l->lo) != prefix))
             continue;
         const struct path *p = &f->paths[i / PLAIT_FETCH_LANES_MAX];
         if (p == own && now - l->last_arrival < 2 * p->est.rtt_min_ns + SAME_PATH_GAIN_NS)
@@ -455,6 +478,14 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
     return open_unowned(f, id, hi - left, hi, now, cmd);
 }
 
+/* The output is the one that is waited for: more speed would only cost doubled bytes. */
+static bool output_is_behind(struct plait_fetch *f)
+{
+    uint64_t window = f->config.window_bytes;
+
+    return window > 0 && plait_blockmap_prefix(&f->map) - f->emitted > window / 2;
+}
+
 bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct plait_fetch_cmd *cmd)
 {
     int id = fetch_lane_id(path, lane);
@@ -466,6 +497,7 @@ bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct p
         return plan_first(f, id, now, cmd);
     if (p->retry_due)
         return plan_trial(f, id, now, cmd);
-    return plan_audit(f, id, now, cmd) || plan_chunk(f, id, now, cmd) || plan_steal(f, id, now, cmd) ||
-           plan_double(f, id, now, cmd);
+    if (plan_audit(f, id, now, cmd) || plan_chunk(f, id, now, cmd))
+        return true;
+    return !output_is_behind(f) && (plan_steal(f, id, now, cmd) || plan_double(f, id, now, cmd));
 }

@@ -55,7 +55,7 @@ struct get_lane {
 
 /* A Metalink document that is being fetched, or waits for that. */
 struct get_document {
-    char *url;
+    char *url, *shown; /* the latter without user and password */
     bool from_link; /* told by a source, not by the user */
     size_t route;   /* that is tried */
     uint8_t *bytes;
@@ -73,6 +73,7 @@ struct plait_get {
     const struct plait_get_listener *listener;
     struct plait_loop loop;
     struct plait_timer deadline, progress, tick, force;
+    uint64_t ticked; /* when the journal was last looked at */
     struct plait_signal interrupts[2];
     unsigned interrupts_open;
     int signal;

@@ -219,6 +219,17 @@ void plait_journal_file_stop(struct plait_journal_file *jf, void (*stopped)(void
     stopped(jf->config.ctx);
 }
 
+void plait_journal_file_mute(struct plait_journal_file *jf)
+{
+    jf->broken = true;
+    atomic_store(&jf->cancel, true);
+}
+
+bool plait_journal_file_is_of_use(const struct plait_journal_file *jf)
+{
+    return jf->fd >= 0 && !jf->broken;
+}
+
 bool plait_journal_file_is_busy(const struct plait_journal_file *jf)
 {
     return jf->work.busy;

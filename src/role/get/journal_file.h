@@ -48,6 +48,10 @@ void plait_journal_file_tick(struct plait_journal_file *jf);
  * from within). After that it can be freed.
  */
 void plait_journal_file_stop(struct plait_journal_file *jf, void (*stopped)(void *ctx));
+/* Writes nothing from now on, and ends the thread's work soon: the file is about to be complete, or to be forgotten. */
+void plait_journal_file_mute(struct plait_journal_file *jf);
+/* Whether it lists anything that a later run could use. */
+bool plait_journal_file_is_of_use(const struct plait_journal_file *jf);
 bool plait_journal_file_is_busy(const struct plait_journal_file *jf);
 void plait_journal_file_free(struct plait_journal_file *jf);
 

@@ -52,6 +52,12 @@ static void note_failure(struct get_lane *l, const char *reason)
 
 /* ---- what a lane brings ---- */
 
+/* Something has happened within this very event that makes all answers useless; pump() will see to it. */
+static bool is_over(const struct plait_get *g)
+{
+    return g->stage != STAGE_FETCH || g->ending || g->name_found || g->restart != NULL;
+}
+
 static bool on_connected(void *ctx, const struct plait_http_connected *connected)
 {
     struct get_lane *l = ctx;
@@ -128,7 +134,7 @@ static bool on_head(void *ctx, const struct plait_http_head *http)
     struct plait_answer answer;
 
     l->had_head = true;
-    if (l->g->stage != STAGE_FETCH)
+    if (is_over(l->g))
         return false;
     plait_answer_read(http, plait_unix_s(), &answer);
     return answer.good ? on_good_head(l, http, &answer.head) : on_bad_head(l, &answer);
@@ -148,7 +154,7 @@ static enum plait_http_take on_data(void *ctx, const uint8_t *bytes, size_t len)
     struct plait_get *g = l->g;
     struct get_path *path = &g->paths[l->path];
 
-    if (g->stage != STAGE_FETCH || g->sink == NULL)
+    if (is_over(g) || g->sink == NULL)
         return PLAIT_HTTP_DROP;
     if (is_beyond_window(l, len)) {
         l->waits = g->lanes_wait = true;
@@ -170,7 +176,7 @@ static void on_end(void *ctx, const struct plait_http_end *end)
     struct plait_source *source = &g->sources[g->paths[l->path].source];
     enum plait_fetch_outcome outcome = plait_answer_of_end(end, l->had_head);
 
-    if (g->stage != STAGE_FETCH)
+    if (is_over(g))
         return;
     if (outcome != PLAIT_FETCH_END_COMPLETE)
         note_failure(l, end->reason);

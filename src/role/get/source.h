@@ -30,7 +30,7 @@ struct plait_source {
     unsigned priority;
     bool answered;      /* with an acceptable head, at least once */
     bool etag_differs;  /* between machines: not to be relied on */
-    bool refused;       /* the fetch has left it out */
+    bool heard;         /* what it says of digests and of other sources was taken */
     char etag[PLAIT_SOURCE_VALIDATOR_MAX]; /* strong, of the first good answer, or "" */
     char last_modified[PLAIT_SOURCE_VALIDATOR_MAX];
     bool last_modified_strong;

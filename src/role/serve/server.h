@@ -1,0 +1,29 @@
+/*
+ * What every request of one server shares.
+ */
+#ifndef PLAIT_SERVE_SERVER_H
+#define PLAIT_SERVE_SERVER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "access_log.h"
+#include "clients.h"
+#include "digest_cache.h"
+#include "docroot.h"
+#include "mime.h"
+#include "tls.h"
+
+struct plait_server {
+    struct plait_docroot root;
+    struct plait_mime mime;
+    struct plait_clients *clients;
+    struct plait_digest_cache *digests; /* NULL = none are told */
+    struct plait_access_log *log;       /* NULL = none is written */
+    struct plait_tls *tls;              /* NULL = plain HTTP */
+    bool dotfiles;
+    bool listings;
+    atomic_bool leaving; /* no further request on any connection */
+};
+
+#endif
