@@ -346,6 +346,9 @@ static void begin_body(struct plait_fetch *f, int lane, uint64_t now)
     l->connected = true;
     l->state = LANE_BODY;
     l->body_since = l->last_arrival = now;
+    plait_estimator_init(&l->est);
+    plait_estimator_on_rtt(&l->est, p->est.rtt_min_ns);
+    plait_estimator_on_busy(&l->est, now, true);
     if (l->probe || l->given_up) {
         l->probe = l->given_up = false;
         take_free(f, lane, l->lo, l->hi);
@@ -591,6 +594,7 @@ enum plait_fetch_verdict plait_fetch_recv(struct plait_fetch *f, uint64_t now, i
     if (p->first_byte == 0)
         p->first_byte = now;
     plait_estimator_on_bytes(&p->est, now, len);
+    plait_estimator_on_bytes(&l->est, now, len);
     if (p->state != PLAIT_FETCH_PATH_ACTIVE)
         path_set_state(f, lane / PLAIT_FETCH_LANES_MAX, PLAIT_FETCH_PATH_ACTIVE);
     if (l->given_up)

@@ -262,11 +262,12 @@ int check_audit_for(struct plait_fetch *f, int path)
     return NO_CHECK;
 }
 
-static bool being_compared(const struct plait_fetch *f, int source)
+/* Whether another source has been asked for bytes that came from `source`. */
+static bool being_audited(const struct plait_fetch *f, int source)
 {
     for (int i = 0; i < CHECKS_MAX; i++) {
         const struct check *c = &f->checks[i];
-        if (c->used && (c->source_a == source || c->source_b == source))
+        if (c->used && c->audit && !c->vote && c->source_a == source)
             return true;
     }
     return false;
@@ -301,9 +302,9 @@ bool checks_settled(struct plait_fetch *f, uint64_t now)
         struct source *s = &f->sources[i];
         if (s->out || s->vetted || s->kept_bytes == 0 || !other_can_serve(f, i))
             continue;
-        if (!being_compared(f, i) && s->vet_tries < VET_TRIES_MAX)
+        if (!being_audited(f, i) && s->vet_tries < VET_TRIES_MAX)
             vet(f, i, now);
-        settled &= !being_compared(f, i);
+        settled &= !being_audited(f, i);
     }
     return settled;
 }

@@ -49,7 +49,8 @@ struct lane {
     uint64_t opened;     /* when it was asked, or its connection stood */
     uint64_t body_since; /* when its first byte came */
     uint64_t last_arrival;
-    double pace; /* bytes/s of the last whole answer on this connection, 0 = unknown */
+    double pace;                /* bytes/s of the last whole answer on this connection, 0 = unknown */
+    struct plait_estimator est; /* of the present answer */
 };
 
 struct path {

@@ -76,7 +76,8 @@ double lane_finish_s(const struct path *p, const struct lane *l, double left, ui
         uint64_t due = l->opened + path_lag_ns(p, l);
         return plait_to_s(now < due ? due - now : 2 * (now - due)) + share.rest_s;
     }
-    double lasted_s = plait_to_s(now - l->body_since), came = (double)(l->at - l->asked_lo);
-    double by_pace_s = lasted_s > 0.02 && came > 0 ? left / (came / lasted_s) : share.rest_s;
-    return (by_pace_s < share.rest_s ? by_pace_s : share.rest_s) + plait_to_s(now - l->last_arrival);
+    double pace = plait_estimator_rate(&l->est, now);
+    double by_pace_s = pace > 0 ? left / pace : share.rest_s;
+    return (by_pace_s < share.rest_s ? by_pace_s : (by_pace_s + 3 * share.rest_s) / 4) +
+           plait_to_s(now - l->last_arrival);
 }

@@ -262,13 +262,14 @@ static void close_stuck_lanes(struct plait_fetch *f, int path, uint64_t now)
  */
 static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
 {
-    if (p->est.samples > 1 && !path_is_young(p, now)) {
-        double windows = path_rate(p, now) * plait_to_s(p->lag_min_ns) / WINDOW_BYTES_MIN;
-        unsigned most = windows > PLAIT_FETCH_LANES_MAX ? PLAIT_FETCH_LANES_MAX : 2 + (unsigned)windows;
-        if (p->lanes_want >= most) {
-            p->lanes_want = most;
-            return;
-        }
+    double windows = path_rate(p, now) * plait_to_s(p->lag_min_ns) / WINDOW_BYTES_MIN;
+    unsigned most = windows > PLAIT_FETCH_LANES_MAX ? PLAIT_FETCH_LANES_MAX : 2 + (unsigned)windows;
+
+    if (p->est.samples == 0)
+        return;
+    if (p->lanes_want >= most) {
+        p->lanes_want = most;
+        return;
     }
     if (now < p->grow_at || p->answers == 0 || p->lanes_want >= p->lanes_cap ||
         lanes_in_body(p) + 1 < p->lanes_want)

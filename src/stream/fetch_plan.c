@@ -154,7 +154,7 @@ static bool plan_first(struct plait_fetch *f, int id, uint64_t now, struct plait
     struct plait_extent e;
     int path = id / PLAIT_FETCH_LANES_MAX;
 
-    if (path_lanes_busy(&f->paths[path]) > 0 || !first_free(f, f->paths[path].source, &e))
+    if (!first_free(f, f->paths[path].source, &e))
         return false;
     return open_owned(f, id, e.lo, plait_min_u64(e.hi, e.lo + FIRST_BYTES), now, cmd);
 }

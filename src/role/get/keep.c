@@ -122,9 +122,11 @@ static bool is_whole_good(struct plait_get *g)
         return true;
     }
     g->digest_state = PLAIT_GET_DIGEST_WRONG;
-    get_say(g, PLAIT_GET_WARNING, "the content does not have the %s digest that %s",
-            plait_digest_alg_name(g->digest.alg), g->digest_teller);
     plait_fetch_reject_content(g->fetch, g->loop.now, 0, g->status.size);
+    plait_fetch_get_status(g->fetch, g->loop.now, &g->status);
+    if (g->status.fail == PLAIT_FETCH_FAIL_NONE) /* otherwise that is told as the reason of the failure */
+        get_say(g, PLAIT_GET_WARNING, "the content does not have the %s digest that %s; it is fetched otherwise",
+                plait_digest_alg_name(g->digest.alg), g->digest_teller);
     get_back_to_fetch(g);
     return false;
 }

@@ -48,7 +48,7 @@ static int add_interface(struct plait_routes *r, const char *name, char why[PLAI
 {
     struct plait_route route = {.kind = PLAIT_ROUTE_INTERFACE, .name = strdup(name)};
 
-    snprintf(route.egress.interface, sizeof route.egress.interface, "%s", name);
+    snprintf(route.egress.interface, sizeof route.egress.interface, "%.*s", IF_NAMESIZE - 1, name);
     route.up = plait_iface_is_up(name);
     return add(r, &route, why);
 }

@@ -149,6 +149,8 @@ static void say_event(struct plait_get *g, const struct plait_fetch_event *e)
             say_path_out(g, e);
         break;
     case PLAIT_FETCH_EV_NO_RANGES:
+        if (g->status.size != PLAIT_FETCH_UNKNOWN && g->status.size <= PLAIT_MIB)
+            break; /* short answers come whole from servers of every kind */
         get_say(g, PLAIT_GET_NOTE, "%s does not serve parts; it is read from the beginning to the end",
                 shown(g, e->source));
         break;

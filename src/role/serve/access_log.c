@@ -16,10 +16,10 @@
 
 #include "units.h"
 
-#define BUFFER_SIZE (256 * 1024)
+#define BUFFER_SIZE   (256 * 1024)
 /* The longest line: three fields of a client, each byte of them perhaps escaped as six. */
-#define FIELD_MAX 1024
-#define LINE_SIZE (4 * 6 * FIELD_MAX + 1024)
+#define FIELD_MAX     1024
+#define LINE_SIZE     (4 * 6 * FIELD_MAX + 1024)
 /* Lines are gathered for so long before they are written. */
 #define GATHER_NS     ((long)(20 * PLAIT_MS))
 #define LAST_WRITE_MS 1000
@@ -28,8 +28,9 @@ struct plait_access_log {
     char *path; /* owned */
     enum plait_access_format format;
     pthread_t thread;
-    char *writing; /* owned: the thread's */
-    int fd;        /* owned, but for standard output: the thread's */
+    bool started;
+    char *writing;        /* owned: the thread's */
+    int fd;               /* owned, but for standard output: the thread's */
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t wake;
     char *filling; /* owned */
@@ -137,8 +138,9 @@ static void put_json(struct line *l, const struct plait_access *a)
     put_member(l, "method", a->method);
     put_member(l, "target", a->target);
     put_member(l, "range", a->range);
-    put_format(l, ",\"status\":%u,\"sent\":%" PRIu64 ",\"seconds\":%.6f,\"complete\":%s,\"tls\":%s", a->status, a->sent,
-               (double)a->took_ns / 1e9, a->complete ? "true" : "false", a->tls ? "true" : "false");
+    put_format(l, ",\"status\":%u,\"sent\":%" PRIu64 ",\"seconds\":%.6f,\"complete\":%s,\"tls\":%s",
+               a->status, a->sent, (double)a->took_ns / 1e9, a->complete ? "true" : "false",
+               a->tls ? "true" : "false");
     put_member(l, "referer", a->referer);
     put_member(l, "agent", a->agent);
     put_word(l, "}");
@@ -213,7 +215,8 @@ static void close_fd(int fd)
         close(fd);
 }
 
-/* The filled buffer for an empty one, the old file for the new. Under the lock; returns how much is to be written. */
+/* The filled buffer for an empty one, the old file for the new. Under the lock; returns how much is to be
+ * written. */
 static size_t exchange(struct plait_access_log *log)
 {
     size_t len = log->filled;
@@ -230,7 +233,8 @@ static size_t exchange(struct plait_access_log *log)
     if (log->dropped > 0) {
         struct line l;
         l.len = 0;
-        put_format(&l, log->format == PLAIT_ACCESS_JSON ? "{\"dropped\":%zu}\n" : "# %zu lines dropped\n", log->dropped);
+        put_format(&l, log->format == PLAIT_ACCESS_JSON ? "{\"dropped\":%zu}\n" : "# %zu lines dropped\n",
+                   log->dropped);
         log->dropped = 0;
         append(log, l.bytes, l.len);
     }
@@ -295,15 +299,22 @@ int plait_access_log_new(struct plait_access_log **out, const char *path, enum p
     int rc = log->path != NULL && log->filling != NULL && log->writing != NULL ? PLAIT_OK : PLAIT_ERR_NOMEM;
     if (rc == PLAIT_OK && (log->fd = open_path(path)) < 0)
         rc = PLAIT_ERR_IO;
-    int error = rc == PLAIT_OK ? pthread_create(&log->thread, NULL, run, log) : errno;
-    if (rc == PLAIT_OK && error != 0)
-        rc = PLAIT_ERR_IO;
+    int error = errno;
     if (rc == PLAIT_OK)
         *out = log;
     else
         release(log);
     errno = error;
     return rc;
+}
+
+int plait_access_log_start(struct plait_access_log *log)
+{
+    int error = pthread_create(&log->thread, NULL, run, log);
+
+    log->started = error == 0;
+    errno = error;
+    return log->started ? PLAIT_OK : PLAIT_ERR_IO;
 }
 
 void plait_access_log_free(struct plait_access_log *log)
@@ -314,7 +325,8 @@ void plait_access_log_free(struct plait_access_log *log)
     log->stopping = true;
     pthread_cond_signal(&log->wake);
     pthread_mutex_unlock(&log->lock);
-    pthread_join(log->thread, NULL);
+    if (log->started)
+        pthread_join(log->thread, NULL);
     release(log);
 }
 

@@ -10,8 +10,8 @@
 
 #include "units.h"
 
-#define BUCKETS 1024 /* a power of two */
-#define NONE    (-1)
+#define BUCKETS     1024 /* a power of two */
+#define NONE        (-1)
 /* In a pressing sweep; also what a newcomer has to ask before a leaving server shuts it down. */
 #define PATIENCE_NS PLAIT_S
 
@@ -96,7 +96,8 @@ static void forget(struct plait_clients *c, int fd)
 
     if (client->phase == FREE)
         return;
-    *(client->previous != NONE ? &c->at[client->previous].next : bucket_of(c, client->address)) = client->next;
+    *(client->previous != NONE ? &c->at[client->previous].next : bucket_of(c, client->address)) =
+        client->next;
     if (client->next != NONE)
         c->at[client->next].previous = client->previous;
     client->phase = FREE;
@@ -147,7 +148,8 @@ void plait_clients_forget(struct plait_clients *c, int fd)
 }
 
 /* `now` 0: the phase says nothing of time. */
-static void enter(struct plait_clients *c, int fd, enum phase phase, uint64_t now, int file_fd, uint64_t file_end)
+static void enter(struct plait_clients *c, int fd, enum phase phase, uint64_t now, int file_fd,
+                  uint64_t file_end)
 {
     if (fd < 0 || fd >= c->fd_max)
         return;
@@ -188,7 +190,8 @@ static bool is_cut_short(const struct client *client)
 {
     struct stat st;
 
-    return client->file_fd >= 0 && fstat(client->file_fd, &st) == 0 && (uint64_t)st.st_size < client->file_end;
+    return client->file_fd >= 0 && fstat(client->file_fd, &st) == 0 &&
+           (uint64_t)st.st_size < client->file_end;
 }
 
 static bool must_go(const struct plait_clients *c, int fd, enum plait_clients_sweep kind, uint64_t now)

@@ -1,15 +1,17 @@
 /*
  * The connections there are: how many, from whom, and what each is about to do.
  *
- * A connection is named by its descriptor. It is admitted before it is given to libmicrohttpd, and forgotten before
- * its descriptor is closed, so that a sweep can shut it down from another thread without ever meeting a descriptor
- * that belongs to somebody else by now.
+ * A connection is named by its descriptor. It is admitted before it is given to libmicrohttpd, and forgotten
+ * before its descriptor is closed, so that a sweep can shut it down from another thread without ever meeting
+ * a descriptor that belongs to somebody else by now.
  *
- * Deadlines keep the table from filling up with those who never ask: a head must be there so long after its first
- * line (for the first request: after the connection, the TLS handshake included), and a connection may be idle for so
- * long. What an answer may take is not limited here; libmicrohttpd ends those that stand still.
+ * Deadlines keep the table from filling up with those who never ask: a head must be there so long after its
+ * first line (for the first request: after the connection, the TLS handshake included), and a connection may
+ * be idle for so long. What an answer may take is not limited here; libmicrohttpd ends those that stand
+ * still.
  *
- * IPv4 peers count by address, IPv6 peers by /64. All functions but new and free may be called from several threads.
+ * IPv4 peers count by address, IPv6 peers by /64. All functions but new and free may be called from several
+ * threads.
  */
 #ifndef PLAIT_SERVE_CLIENTS_H
 #define PLAIT_SERVE_CLIENTS_H
@@ -31,22 +33,25 @@ struct plait_clients_limits {
 struct plait_clients;
 
 /* PLAIT_ERR_NOMEM. `fd_max`: no descriptor of the process will be as high. */
-PLAIT_MUST_USE int plait_clients_new(struct plait_clients **out, const struct plait_clients_limits *limits, int fd_max);
+PLAIT_MUST_USE int plait_clients_new(struct plait_clients **out, const struct plait_clients_limits *limits,
+                                     int fd_max);
 void plait_clients_free(struct plait_clients *clients);
 
 /*
- * A new connection. PLAIT_ERR_LIMIT where the peer has as many as it may, PLAIT_ERR_NOMEM where there are as many as
- * there may be at all, or the descriptor is fd_max or higher; then it was not admitted.
+ * A new connection. PLAIT_ERR_LIMIT where the peer has as many as it may, PLAIT_ERR_NOMEM where there are as
+ * many as there may be at all, or the descriptor is fd_max or higher; then it was not admitted.
  */
-PLAIT_MUST_USE int plait_clients_admit(struct plait_clients *clients, int fd, const struct sockaddr *peer, uint64_t now);
+PLAIT_MUST_USE int plait_clients_admit(struct plait_clients *clients, int fd, const struct sockaddr *peer,
+                                       uint64_t now);
 /* The descriptor is about to be closed. One that was not admitted is passed over. */
 void plait_clients_forget(struct plait_clients *clients, int fd);
 
 /* The first line of a request has come. */
 void plait_clients_asked(struct plait_clients *clients, int fd, uint64_t now);
 /*
- * The answer begins. Where it is sent straight from a file, `file_fd` is the file, open until plait_clients_answered,
- * and `file_end` the last byte of it that will be needed, plus one; otherwise file_fd is -1.
+ * The answer begins. Where it is sent straight from a file, `file_fd` is the file, open until
+ * plait_clients_answered, and `file_end` the last byte of it that will be needed, plus one; otherwise file_fd
+ * is -1.
  */
 void plait_clients_answering(struct plait_clients *clients, int fd, int file_fd, uint64_t file_end);
 /* The answer is over. */

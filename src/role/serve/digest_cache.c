@@ -33,7 +33,7 @@ struct key {
 struct entry {
     struct key key;
     uint8_t sha256[PLAIT_SHA256_LEN];
-    uint32_t next;  /* in its bucket, or in the list of free ones */
+    uint32_t next;         /* in its bucket, or in the list of free ones */
     uint32_t older, newer; /* by use */
 };
 
@@ -70,7 +70,8 @@ static bool same(const struct key *a, const struct key *b)
 
 static uint32_t *bucket_of(struct plait_digest_cache *c, const struct key *k)
 {
-    uint64_t h = k->ino * UINT64_C(0x9e3779b97f4a7c15) ^ k->mtime_ns * UINT64_C(0xbf58476d1ce4e5b9) ^ k->size ^ k->dev;
+    uint64_t h =
+        k->ino * UINT64_C(0x9e3779b97f4a7c15) ^ k->mtime_ns * UINT64_C(0xbf58476d1ce4e5b9) ^ k->size ^ k->dev;
 
     return &c->buckets[(h ^ h >> 32) & c->bucket_mask];
 }
@@ -138,14 +139,15 @@ static void put(struct plait_digest_cache *c, const struct key *k, const uint8_t
 
 /* The file that outlives the process. */
 
-static void append_line(struct plait_digest_cache *c, const struct key *k, const uint8_t sha256[PLAIT_SHA256_LEN])
+static void append_line(struct plait_digest_cache *c, const struct key *k,
+                        const uint8_t sha256[PLAIT_SHA256_LEN])
 {
     char hex[2 * PLAIT_SHA256_LEN + 1], line[LINE_SIZE];
 
     if (c->file_fd < 0 || plait_hex_encode(sha256, PLAIT_SHA256_LEN, hex, sizeof hex) != PLAIT_OK)
         return;
-    int len = snprintf(line, sizeof line, "%" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %s\n", k->dev, k->ino, k->size,
-                       k->mtime_ns, hex);
+    int len = snprintf(line, sizeof line, "%" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %s\n", k->dev,
+                       k->ino, k->size, k->mtime_ns, hex);
     /* A full disk costs what is remembered, not what is served. */
     if (plait_write_all(c->file_fd, line, (size_t)len) != PLAIT_OK) {
         close(c->file_fd);
@@ -159,7 +161,8 @@ static void take_line(struct plait_digest_cache *c, const char *line)
     struct key k;
     int end = 0;
 
-    if (sscanf(line, "%" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %n", &k.dev, &k.ino, &k.size, &k.mtime_ns, &end) == 4 &&
+    if (sscanf(line, "%" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %n", &k.dev, &k.ino, &k.size,
+               &k.mtime_ns, &end) == 4 &&
         end > 0 && plait_hex_decode(line + end, strlen(line + end), sha256, sizeof sha256) == PLAIT_OK)
         put(c, &k, sha256);
 }
@@ -192,7 +195,8 @@ static int hash_fd(struct plait_digest_cache *c, int fd, uint64_t size, uint8_t 
 {
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     uint8_t *room = malloc(READ_SIZE);
-    int rc = md != NULL && room != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? PLAIT_OK : PLAIT_ERR_NOMEM;
+    int rc = md != NULL && room != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? PLAIT_OK
+                                                                                          : PLAIT_ERR_NOMEM;
 
     for (uint64_t at = 0; rc == PLAIT_OK && at < size;) {
         size_t want = (size_t)plait_min_u64(READ_SIZE, size - at);
@@ -213,7 +217,8 @@ static bool is_settled(const struct key *k)
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)(k->mtime_ns / PLAIT_S) + SETTLE_S <= now.tv_sec || (int64_t)(k->mtime_ns / PLAIT_S) > now.tv_sec;
+    return (int64_t)(k->mtime_ns / PLAIT_S) + SETTLE_S <= now.tv_sec ||
+           (int64_t)(k->mtime_ns / PLAIT_S) > now.tv_sec;
 }
 
 /* PLAIT_OK only if what was read is that version, before and after. */
@@ -226,7 +231,8 @@ static int compute(struct plait_digest_cache *c, const struct wish *w, uint8_t s
     if (rc != PLAIT_OK)
         return rc;
     struct key before = key_of(&st);
-    rc = S_ISREG(st.st_mode) && same(&before, &w->key) ? hash_fd(c, fd, w->key.size, sha256) : PLAIT_ERR_STATE;
+    rc =
+        S_ISREG(st.st_mode) && same(&before, &w->key) ? hash_fd(c, fd, w->key.size, sha256) : PLAIT_ERR_STATE;
     if (rc == PLAIT_OK && fstat(fd, &st) != 0)
         rc = PLAIT_ERR_IO;
     close(fd);
@@ -295,7 +301,8 @@ static int make_tables(struct plait_digest_cache *c, size_t entries_max)
     return PLAIT_OK;
 }
 
-int plait_digest_cache_new(struct plait_digest_cache **out, const struct plait_docroot *root, size_t entries_max, int file_fd)
+int plait_digest_cache_new(struct plait_digest_cache **out, const struct plait_docroot *root,
+                           size_t entries_max, int file_fd)
 {
     struct plait_digest_cache *c = calloc(1, sizeof *c);
 
@@ -335,7 +342,8 @@ void plait_digest_cache_free(struct plait_digest_cache *c)
     release(c);
 }
 
-bool plait_digest_cache_find(struct plait_digest_cache *c, const struct stat *st, uint8_t sha256[PLAIT_SHA256_LEN])
+bool plait_digest_cache_find(struct plait_digest_cache *c, const struct stat *st,
+                             uint8_t sha256[PLAIT_SHA256_LEN])
 {
     struct key k = key_of(st);
 

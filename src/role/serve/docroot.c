@@ -26,7 +26,8 @@ static int open_beneath(int at, const char *path, int flags)
     return (int)fd;
 }
 
-/* The segment that begins at `path`, into `name`; returns what follows it and its slash, NULL where it is too long. */
+/* The segment that begins at `path`, into `name`; returns what follows it and its slash, NULL where it is too
+ * long. */
 static const char *next_segment(const char *path, char name[NAME_MAX + 1])
 {
     size_t len = strcspn(path, "/");

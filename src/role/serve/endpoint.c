@@ -24,7 +24,8 @@ static int parse(const char *s, struct where *w)
     const char *host = brackets ? s + 1 : s;
     size_t len = colon != NULL ? (size_t)(colon - host) : 0;
 
-    if (colon == NULL || (brackets && (len < 2 || colon[-1] != ']')) || (!brackets && strchr(s, ':') != colon))
+    if (colon == NULL || (brackets && (len < 2 || colon[-1] != ']')) ||
+        (!brackets && strchr(s, ':') != colon))
         return PLAIT_ERR_FORMAT;
     len -= brackets ? 1 : 0;
     size_t digits = strspn(colon + 1, "0123456789");
@@ -97,8 +98,8 @@ static void set_port(const struct addrinfo *ai, uint16_t port)
         ((struct sockaddr_in *)(void *)ai->ai_addr)->sin_port = htons(port);
 }
 
-static int listen_all(const struct addrinfo *first, bool every, struct plait_endpoint *out, size_t room, size_t *count,
-                      char failed[PLAIT_ENDPOINT_TEXT_SIZE])
+static int listen_all(const struct addrinfo *first, bool every, struct plait_endpoint *out, size_t room,
+                      size_t *count, char failed[PLAIT_ENDPOINT_TEXT_SIZE])
 {
     size_t n = 0;
     int rc = PLAIT_OK, error = 0;

@@ -23,8 +23,8 @@ void plait_http_date_write(int64_t unix_s, char out[PLAIT_HTTP_DATE_SIZE])
     out[0] = '\0';
     if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -900 || tm.tm_year > 8099)
         return;
-    snprintf(out, PLAIT_HTTP_DATE_SIZE, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday, tm.tm_mday,
-             months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    snprintf(out, PLAIT_HTTP_DATE_SIZE, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday,
+             tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 void plait_version_of(const struct stat *st, int64_t now_ns, struct plait_version *out)
@@ -70,7 +70,8 @@ static bool same(struct plait_text a, struct plait_text b)
     return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
 }
 
-/* Whether `*` or one of the tags of the list matches: strongly, or by the weak comparison of section 8.8.3.2. */
+/* Whether `*` or one of the tags of the list matches: strongly, or by the weak comparison of section 8.8.3.2.
+ */
 static bool list_matches(const char *list, const struct plait_version *v, bool strong)
 {
     struct plait_text t = plait_text_trim(plait_text_of(list, strlen(list)));
@@ -80,7 +81,8 @@ static bool list_matches(const char *list, const struct plait_version *v, bool s
     if (t.len == 1 && *t.at == '*')
         return true;
     for (;;) {
-        while (plait_text_take_char(&t, ',') || plait_text_take_char(&t, ' ') || plait_text_take_char(&t, '\t'))
+        while (plait_text_take_char(&t, ',') || plait_text_take_char(&t, ' ') ||
+               plait_text_take_char(&t, '\t'))
             ;
         if (!take_tag(&t, &weak, &opaque))
             return false;

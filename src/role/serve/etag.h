@@ -1,5 +1,6 @@
 /*
- * Which version of a file an answer carries, and what the conditions of a request (RFC 9110 section 13) say to it.
+ * Which version of a file an answer carries, and what the conditions of a request (RFC 9110 section 13) say
+ * to it.
  */
 #ifndef PLAIT_SERVE_ETAG_H
 #define PLAIT_SERVE_ETAG_H
@@ -12,9 +13,9 @@
 #define PLAIT_HTTP_DATE_SIZE 32
 
 /*
- * The tag is made of the file's inode, size and time of change in nanoseconds. A file that was changed a moment ago
- * could change again within the same tick of its file system's clock and keep all three: as long as that is so, the
- * tag is weak, and nobody will splice two versions together by it.
+ * The tag is made of the file's inode, size and time of change in nanoseconds. A file that was changed a
+ * moment ago could change again within the same tick of its file system's clock and keep all three: as long
+ * as that is so, the tag is weak, and nobody will splice two versions together by it.
  */
 struct plait_version {
     char etag[PLAIT_ETAG_SIZE]; /* with its quotes, and W/ where weak */
@@ -27,7 +28,8 @@ struct plait_version {
 /* `now_ns`: nanoseconds since 1970. */
 void plait_version_of(const struct stat *st, int64_t now_ns, struct plait_version *out);
 
-/* Writes the date as IMF-fixdate (RFC 9110 section 5.6.7), terminated; "" for a year that has not four digits. */
+/* Writes the date as IMF-fixdate (RFC 9110 section 5.6.7), terminated; "" for a year that has not four
+ * digits. */
 void plait_http_date_write(int64_t unix_s, char out[PLAIT_HTTP_DATE_SIZE]);
 
 /* Values of the request's fields, terminated, borrowed; NULL where the field is not there. */

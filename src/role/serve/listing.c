@@ -24,7 +24,8 @@ static bool is_served(const struct stat *st)
 }
 
 /* A symbolic link is looked through, as far as it is allowed to lead. */
-static bool look_at(const struct plait_docroot *root, int dir, const char *path, const char *name, struct stat *st)
+static bool look_at(const struct plait_docroot *root, int dir, const char *path, const char *name,
+                    struct stat *st)
 {
     char full[PATH_MAX];
 
@@ -33,7 +34,8 @@ static bool look_at(const struct plait_docroot *root, int dir, const char *path,
     if (!S_ISLNK(st->st_mode))
         return is_served(st);
     int len = snprintf(full, sizeof full, "%s%s%s", path, *path != '\0' ? "/" : "", name);
-    return len > 0 && (size_t)len < sizeof full && plait_docroot_stat(root, full, st) == PLAIT_OK && is_served(st);
+    return len > 0 && (size_t)len < sizeof full && plait_docroot_stat(root, full, st) == PLAIT_OK &&
+           is_served(st);
 }
 
 static int add(struct plait_listing *l, size_t *room, const char *name, const struct stat *st)
@@ -83,7 +85,8 @@ static int read_entries(struct plait_listing *l, const struct plait_docroot *roo
     }
 }
 
-int plait_listing_read(struct plait_listing *l, const struct plait_docroot *root, int fd, const char *path, bool dotfiles)
+int plait_listing_read(struct plait_listing *l, const struct plait_docroot *root, int fd, const char *path,
+                       bool dotfiles)
 {
     memset(l, 0, sizeof *l);
     int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -129,7 +132,8 @@ static void write_href(const struct plait_listing_entry *e, char out[3 * NAME_MA
 }
 
 /*
- * As text: what of the bytes is UTF-8, and U+FFFD for the rest and for control characters. `put` gets each character.
+ * As text: what of the bytes is UTF-8, and U+FFFD for the rest and for control characters. `put` gets each
+ * character.
  */
 static void each_character(const char *s, void (*put)(FILE *f, const char *at, size_t len), FILE *f)
 {
@@ -195,15 +199,18 @@ static void put_row(FILE *f, const struct plait_listing_entry *e)
 static void put_page(FILE *f, const struct plait_listing *l, const char *path)
 {
     fputs("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width\">\n<title>/", f);
+          "<meta name=\"viewport\" content=\"width=device-width\">\n<title>/",
+          f);
     each_character(path, put_html, f);
     fputs("</title>\n<style>\n"
           ":root{color-scheme:light dark}\n"
           "body{font:1rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}\n"
           "table{border-collapse:collapse;width:100%}\n"
           "th,td{padding:.15rem .75rem .15rem 0;text-align:left;overflow-wrap:anywhere}\n"
-          "td:nth-child(n+2),th:nth-child(n+2){text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
-          "</style>\n<h1>/", f);
+          "td:nth-child(n+2),th:nth-child(n+2){text-align:right;white-space:nowrap;font-variant-numeric:"
+          "tabular-nums}\n"
+          "</style>\n<h1>/",
+          f);
     each_character(path, put_html, f);
     fputs("</h1>\n<table>\n<tr><th>Name<th>Bytes<th>Changed (UTC)\n", f);
     if (*path != '\0')
@@ -278,8 +285,8 @@ static json_t *entry_of(const struct plait_listing_entry *e, struct plait_digest
     return NULL;
 }
 
-int plait_listing_json(const struct plait_listing *l, const char *path, struct plait_digest_cache *digests, char **text,
-                       size_t *len)
+int plait_listing_json(const struct plait_listing *l, const char *path, struct plait_digest_cache *digests,
+                       char **text, size_t *len)
 {
     json_t *entries = json_array();
     int bad = entries == NULL;
@@ -290,7 +297,8 @@ int plait_listing_json(const struct plait_listing *l, const char *path, struct p
         json_decref(entries);
         return PLAIT_ERR_NOMEM;
     }
-    json_t *whole = json_pack("{s:o, s:b, s:o}", "path", string_of(path), "truncated", l->truncated, "entries", entries);
+    json_t *whole =
+        json_pack("{s:o, s:b, s:o}", "path", string_of(path), "truncated", l->truncated, "entries", entries);
     char *made = whole != NULL ? json_dumps(whole, JSON_INDENT(1)) : NULL;
     json_decref(whole);
     if (made == NULL)

@@ -161,7 +161,8 @@ void plait_mime_done(struct plait_mime *m)
 static const char *find(const struct plait_mime_entry *entries, size_t count, const char *ending)
 {
     struct plait_mime_entry key = {ending, NULL};
-    const struct plait_mime_entry *hit = count > 0 ? bsearch(&key, entries, count, sizeof key, by_ending) : NULL;
+    const struct plait_mime_entry *hit =
+        count > 0 ? bsearch(&key, entries, count, sizeof key, by_ending) : NULL;
 
     return hit != NULL ? hit->type : NULL;
 }
@@ -177,7 +178,8 @@ const char *plait_mime_of(const struct plait_mime *m, const char *name)
 
     if (dot != base && len > 0 && len <= ENDING_MAX) {
         for (size_t i = 0; i <= len; i++)
-            ending[i] = dot[1 + i] >= 'A' && dot[1 + i] <= 'Z' ? (char)(dot[1 + i] + ('a' - 'A')) : dot[1 + i];
+            ending[i] =
+                dot[1 + i] >= 'A' && dot[1 + i] <= 'Z' ? (char)(dot[1 + i] + ('a' - 'A')) : dot[1 + i];
         type = find(ours, PLAIT_COUNT(ours), ending);
         if (type == NULL)
             type = find(m->entries, m->count, ending);

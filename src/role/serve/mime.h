@@ -15,21 +15,22 @@ struct plait_mime_entry {
 };
 
 struct plait_mime {
-    char *text; /* owned: the file, cut into words */
+    char *text;                       /* owned: the file, cut into words */
     struct plait_mime_entry *entries; /* owned: sorted by ending */
     size_t count;
 };
 
 /*
- * Reads a file in the format of mime.types; NULL for none. A file that is not there leaves our own table, which is
- * no error. PLAIT_ERR_NOMEM, PLAIT_ERR_IO, PLAIT_ERR_LIMIT above 4 MiB; then too our own table can be used.
+ * Reads a file in the format of mime.types; NULL for none. A file that is not there leaves our own table,
+ * which is no error. PLAIT_ERR_NOMEM, PLAIT_ERR_IO, PLAIT_ERR_LIMIT above 4 MiB; then too our own table can
+ * be used.
  */
 PLAIT_MUST_USE int plait_mime_init(struct plait_mime *m, const char *path);
 void plait_mime_done(struct plait_mime *m);
 
 /*
- * The type of a file of that name or path, never NULL. Text is UTF-8, as everywhere on the web today; what is not
- * known is application/octet-stream.
+ * The type of a file of that name or path, never NULL. Text is UTF-8, as everywhere on the web today; what is
+ * not known is application/octet-stream.
  */
 const char *plait_mime_of(const struct plait_mime *m, const char *name);
 

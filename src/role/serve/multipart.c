@@ -38,7 +38,8 @@ static int make_boundary(char out[PLAIT_BOUNDARY_SIZE])
     return PLAIT_OK;
 }
 
-static void make_parts(struct plait_multipart *m, uint64_t size, const char *type, const struct plait_range_set *ranges)
+static void make_parts(struct plait_multipart *m, uint64_t size, const char *type,
+                       const struct plait_range_set *ranges)
 {
     uint64_t at = 0;
 
@@ -46,10 +47,11 @@ static void make_parts(struct plait_multipart *m, uint64_t size, const char *typ
         struct part *p = &m->parts[i];
         p->at = at;
         p->range = ranges->at[i];
-        p->head_len = (size_t)snprintf(
-            p->head, sizeof p->head,
-            "%s--%s\r\nContent-Type: %.100s\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n\r\n",
-            i > 0 ? "\r\n" : "", m->boundary, type, p->range.lo, p->range.hi - 1, size);
+        p->head_len =
+            (size_t)snprintf(p->head, sizeof p->head,
+                             "%s--%s\r\nContent-Type: %.100s\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64
+                             "/%" PRIu64 "\r\n\r\n",
+                             i > 0 ? "\r\n" : "", m->boundary, type, p->range.lo, p->range.hi - 1, size);
         at += p->head_len + (p->range.hi - p->range.lo);
     }
     struct part *end = &m->parts[ranges->count];

@@ -16,8 +16,8 @@
 struct plait_multipart;
 
 /*
- * Takes the descriptor, which the parts are read from, also where it fails. `size` is that of the whole file, `type`
- * its content type. PLAIT_ERR_NOMEM.
+ * Takes the descriptor, which the parts are read from, also where it fails. `size` is that of the whole file,
+ * `type` its content type. PLAIT_ERR_NOMEM.
  */
 PLAIT_MUST_USE int plait_multipart_new(struct plait_multipart **out, int fd, uint64_t size, const char *type,
                                        const struct plait_range_set *ranges);
@@ -29,9 +29,10 @@ uint64_t plait_multipart_len(const struct plait_multipart *m);
 const char *plait_multipart_boundary(const struct plait_multipart *m);
 
 /*
- * Copies what stands at `at` in the body; at least one byte and at most `max`. 0 at its end, PLAIT_ERR_TRUNC where
- * the file has become shorter, PLAIT_ERR_IO (errno).
+ * Copies what stands at `at` in the body; at least one byte and at most `max`. 0 at its end, PLAIT_ERR_TRUNC
+ * where the file has become shorter, PLAIT_ERR_IO (errno).
  */
-PLAIT_MUST_USE ssize_t plait_multipart_read(const struct plait_multipart *m, uint64_t at, char *out, size_t max);
+PLAIT_MUST_USE ssize_t plait_multipart_read(const struct plait_multipart *m, uint64_t at, char *out,
+                                            size_t max);
 
 #endif

@@ -9,11 +9,11 @@
 #include "err.h"
 
 /*
- * Becomes that user, with its groups, and keeps no capability; never to be undone. NULL keeps the user, and gives up
- * the capabilities of anybody but root. No program that is executed afterwards can gain any.
+ * Becomes that user, with its groups, and keeps no capability; never to be undone. NULL keeps the user, and
+ * gives up the capabilities of anybody but root. No program that is executed afterwards can gain any.
  *
- * For the whole process; to be called while it has one thread. PLAIT_ERR_NOTFOUND where there is no such user,
- * PLAIT_ERR_STATE where we are not root and would have to become somebody else, PLAIT_ERR_IO (errno).
+ * For the whole process; to be called while it has one thread. PLAIT_ERR_NOTFOUND where there is no such
+ * user, PLAIT_ERR_STATE where we are not root and would have to become somebody else, PLAIT_ERR_IO (errno).
  */
 PLAIT_MUST_USE int plait_privilege_drop(const char *user);
 

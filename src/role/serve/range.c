@@ -6,7 +6,8 @@
 #include "text.h"
 #include "units.h"
 
-/* Takes the digits there are; a number too large for any stream counts as the largest. False without a digit. */
+/* Takes the digits there are; a number too large for any stream counts as the largest. False without a digit.
+ */
 static bool take_number(struct plait_text *t, uint64_t *out)
 {
     uint64_t v = 0;
@@ -49,8 +50,8 @@ static bool touches(const struct plait_range *a, const struct plait_range *b)
 }
 
 /*
- * Those in the set do not touch one another, so joining the new one to some of them cannot make it touch another:
- * one pass is enough.
+ * Those in the set do not touch one another, so joining the new one to some of them cannot make it touch
+ * another: one pass is enough.
  */
 static void add(struct plait_range_set *set, struct plait_range r)
 {

@@ -15,7 +15,7 @@
 #include "range.h"
 #include "units.h"
 
-#define METHODS "GET, HEAD, OPTIONS"
+#define METHODS        "GET, HEAD, OPTIONS"
 /* What is read at once for parts that do not go straight from the file. */
 #define PART_READ_SIZE (64 * 1024)
 /* From here on the kernel may read further ahead than it would of itself. */
@@ -44,7 +44,8 @@ enum MHD_Result plait_reply_send(struct plait_request *r, unsigned status, struc
     return result;
 }
 
-static enum MHD_Result send_text(struct plait_request *r, unsigned status, struct MHD_Response *response, uint64_t len)
+static enum MHD_Result send_text(struct plait_request *r, unsigned status, struct MHD_Response *response,
+                                 uint64_t len)
 {
     add(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
     return plait_reply_send(r, status, response, len, -1, 0);
@@ -202,7 +203,8 @@ static void free_parts(void *cls)
     plait_multipart_free(cls);
 }
 
-static enum MHD_Result send_parts(struct plait_request *r, struct file *f, const struct plait_range_set *ranges)
+static enum MHD_Result send_parts(struct plait_request *r, struct file *f,
+                                  const struct plait_range_set *ranges)
 {
     char type[64 + PLAIT_BOUNDARY_SIZE];
     struct plait_multipart *parts;
@@ -211,7 +213,8 @@ static enum MHD_Result send_parts(struct plait_request *r, struct file *f, const
         return MHD_NO;
     uint64_t len = plait_multipart_len(parts);
     snprintf(type, sizeof type, "multipart/byteranges; boundary=%s", plait_multipart_boundary(parts));
-    struct MHD_Response *response = MHD_create_response_from_callback(len, PART_READ_SIZE, read_parts, parts, free_parts);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(len, PART_READ_SIZE, read_parts, parts, free_parts);
     if (response == NULL)
         plait_multipart_free(parts);
     add_version(r, f, response);
@@ -249,7 +252,8 @@ static enum MHD_Result send_ranges(struct plait_request *r, struct file *f)
 
 enum MHD_Result plait_reply_file(struct plait_request *r, int fd, const struct stat *st, const char *path)
 {
-    struct file f = {fd, st, path, plait_mime_of(&r->server->mime, path), (uint64_t)st->st_size, {.weak = false}};
+    struct file f = {
+        fd, st, path, plait_mime_of(&r->server->mime, path), (uint64_t)st->st_size, {.weak = false}};
     struct plait_conditions conditions = {
         .if_match = plait_request_field(r, MHD_HTTP_HEADER_IF_MATCH),
         .if_none_match = plait_request_field(r, MHD_HTTP_HEADER_IF_NONE_MATCH),

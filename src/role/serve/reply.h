@@ -1,5 +1,6 @@
 /*
- * Answers to a request. Each function queues exactly one answer, or returns MHD_NO, which ends the connection.
+ * Answers to a request. Each function queues exactly one answer, or returns MHD_NO, which ends the
+ * connection.
  *
  * Every answer is made in the same three steps: make a response of some body, add its fields, send it
  * (plait_reply_send). A new kind of body is a new function beside these.
@@ -17,14 +18,16 @@ enum MHD_Result plait_reply_error(struct plait_request *r, unsigned status);
 enum MHD_Result plait_reply_options(struct plait_request *r);
 /* To the same directory, with a slash at its end. */
 enum MHD_Result plait_reply_slash(struct plait_request *r);
-/* The file, or of it what the request's conditions and ranges leave. Takes the descriptor. `path` is its name. */
+/* The file, or of it what the request's conditions and ranges leave. Takes the descriptor. `path` is its
+ * name. */
 enum MHD_Result plait_reply_file(struct plait_request *r, int fd, const struct stat *st, const char *path);
 /* What lies in the directory, as JSON or HTML. Borrows the descriptor. */
 enum MHD_Result plait_reply_listing(struct plait_request *r, int fd, bool json);
 
 /*
- * Queues the response (taken; NULL without memory) with what all answers have in common. Where it is sent straight from a
- * file, `file_fd` is the file and `file_end` the end of what is needed of it; otherwise file_fd is -1.
+ * Queues the response (taken; NULL without memory) with what all answers have in common. Where it is sent
+ * straight from a file, `file_fd` is the file and `file_end` the end of what is needed of it; otherwise
+ * file_fd is -1.
  */
 enum MHD_Result plait_reply_send(struct plait_request *r, unsigned status, struct MHD_Response *response,
                                  uint64_t body_len, int file_fd, uint64_t file_end);

@@ -1,6 +1,9 @@
 #include "request.h"
 
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,7 +23,8 @@ static int64_t nanoseconds(clockid_t clock)
 
 static int fd_of(struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 
     return info != NULL ? info->connect_fd : -1;
 }
@@ -57,10 +61,11 @@ void *plait_request_begin(void *cls, const char *uri, struct MHD_Connection *con
 
     if (r == NULL)
         return NULL;
-    memset(r, 0, offsetof(struct plait_request, target));
     r->server = server;
     r->connection = connection;
     r->fd = fd_of(connection);
+    r->method = r->version = NULL;
+    r->head = false;
     r->status = 0;
     r->body_len = 0;
     r->at_ns = nanoseconds(CLOCK_REALTIME);
@@ -109,13 +114,16 @@ static bool wants_json(const struct plait_request *r)
 
     if (r->target.format != PLAIT_TARGET_ANY)
         return r->target.format == PLAIT_TARGET_JSON;
-    return accept != NULL && strcasestr(accept, "application/json") != NULL && strcasestr(accept, "text/html") == NULL;
+    return accept != NULL && strcasestr(accept, "application/json") != NULL &&
+           strcasestr(accept, "text/html") == NULL;
 }
 
 /* The page that stands for the directory, if there is one. */
-static bool open_index(const struct plait_request *r, char path[PLAIT_TARGET_PATH_SIZE], int *fd, struct stat *st)
+static bool open_index(const struct plait_request *r, char path[PLAIT_TARGET_PATH_SIZE], int *fd,
+                       struct stat *st)
 {
-    int len = snprintf(path, PLAIT_TARGET_PATH_SIZE, "%s%sindex.html", r->target.path, r->target.len > 0 ? "/" : "");
+    int len = snprintf(path, PLAIT_TARGET_PATH_SIZE, "%s%sindex.html", r->target.path,
+                       r->target.len > 0 ? "/" : "");
 
     if (len >= PLAIT_TARGET_PATH_SIZE || plait_docroot_open(&r->server->root, path, fd, st) != PLAIT_OK)
         return false;
@@ -148,7 +156,8 @@ static enum MHD_Result answer_target(struct plait_request *r)
     int fd;
 
     if (r->target_rc != PLAIT_OK)
-        return plait_reply_error(r, r->target_rc == PLAIT_ERR_LIMIT ? MHD_HTTP_URI_TOO_LONG : MHD_HTTP_BAD_REQUEST);
+        return plait_reply_error(r, r->target_rc == PLAIT_ERR_LIMIT ? MHD_HTTP_URI_TOO_LONG
+                                                                    : MHD_HTTP_BAD_REQUEST);
     if (r->target.hidden && !s->dotfiles)
         return plait_reply_error(r, MHD_HTTP_NOT_FOUND);
     int rc = plait_docroot_open(&s->root, r->target.path, &fd, &st);
@@ -165,7 +174,8 @@ static enum MHD_Result answer_target(struct plait_request *r)
 static enum MHD_Result answer(struct plait_request *r)
 {
     if (has_body(r))
-        return plait_reply_error(r, is_safe_method(r->method) ? MHD_HTTP_CONTENT_TOO_LARGE : MHD_HTTP_METHOD_NOT_ALLOWED);
+        return plait_reply_error(r, is_safe_method(r->method) ? MHD_HTTP_CONTENT_TOO_LARGE
+                                                              : MHD_HTTP_METHOD_NOT_ALLOWED);
     if (!is_safe_method(r->method))
         return plait_reply_error(r, MHD_HTTP_METHOD_NOT_ALLOWED);
     if (strcmp(r->method, MHD_HTTP_METHOD_OPTIONS) == 0)
@@ -173,8 +183,9 @@ static enum MHD_Result answer(struct plait_request *r)
     return answer_target(r);
 }
 
-enum MHD_Result plait_request_handle(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-                                     const char *version, const char *upload, size_t *upload_len, void **context)
+enum MHD_Result plait_request_handle(void *cls, struct MHD_Connection *connection, const char *url,
+                                     const char *method, const char *version, const char *upload,
+                                     size_t *upload_len, void **context)
 {
     struct plait_request *r = *context;
 
@@ -197,8 +208,10 @@ enum MHD_Result plait_request_handle(void *cls, struct MHD_Connection *connectio
 
 static void log_end(const struct plait_request *r, bool complete)
 {
-    const union MHD_ConnectionInfo *status = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_HTTP_STATUS);
-    const union MHD_ConnectionInfo *peer = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const union MHD_ConnectionInfo *status =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_HTTP_STATUS);
+    const union MHD_ConnectionInfo *peer =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     struct plait_access a = {
         .peer = peer != NULL ? peer->client_addr : NULL,
         .method = r->method,
@@ -244,7 +257,8 @@ void plait_request_connection(void *cls, struct MHD_Connection *connection, void
         *context = NULL;
         return;
     }
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     if (server->tls != NULL && info != NULL)
         *context = plait_tls_adopt(server->tls, info->tls_session);
 }

@@ -32,14 +32,16 @@ struct plait_request {
 /* `cls` is a struct plait_server in all of them. */
 
 void *plait_request_begin(void *cls, const char *uri, struct MHD_Connection *connection);
-enum MHD_Result plait_request_handle(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-                                     const char *version, const char *upload, size_t *upload_len, void **context);
+enum MHD_Result plait_request_handle(void *cls, struct MHD_Connection *connection, const char *url,
+                                     const char *method, const char *version, const char *upload,
+                                     size_t *upload_len, void **context);
 void plait_request_end(void *cls, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode code);
 void plait_request_connection(void *cls, struct MHD_Connection *connection, void **context,
                               enum MHD_ConnectionNotificationCode code);
 
-/* For MHD_OPTION_UNESCAPE_CALLBACK: leaves everything as it was sent, for plait_target_parse to decode once. */
+/* For MHD_OPTION_UNESCAPE_CALLBACK: leaves everything as it was sent, for plait_target_parse to decode once.
+ */
 size_t plait_request_unescape(void *cls, struct MHD_Connection *connection, char *s);
 
 /* A field of the request, or NULL; valid until its end. */

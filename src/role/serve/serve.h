@@ -1,8 +1,8 @@
 /*
  * The role that serves a directory over HTTP/1.1.
  *
- * plait_serve_run does all of it, from listening to leaving, and prints nothing: what people want to know is told to a
- * listener, on the thread that called plait_serve_run.
+ * plait_serve_run does all of it, from listening to leaving, and prints nothing: what people want to know is
+ * told to a listener, on the thread that called plait_serve_run.
  */
 #ifndef PLAIT_ROLE_SERVE_H
 #define PLAIT_ROLE_SERVE_H
@@ -25,8 +25,8 @@ enum plait_serve_exit {
 /* All borrowed until plait_serve_run returns. */
 struct plait_serve_options {
     const char *dir;
-    const char *const *listen; /* as plait_endpoint_listen takes them */
-    size_t listen_count;       /* 0 = port 8080 of every address */
+    const char *const *listen;      /* as plait_endpoint_listen takes them */
+    size_t listen_count;            /* 0 = port 8080 of every address */
     const char *tls_cert, *tls_key; /* PEM; both, or neither for plain HTTP */
     const char *access_log;         /* a path, "-" for standard output, NULL for none */
     enum plait_access_format access_format;
@@ -40,14 +40,15 @@ struct plait_serve_options {
     unsigned connections_per_address; /* of them; 0 = no such limit */
     uint64_t head_timeout_ns;         /* for a request to arrive; 0 = the default, 20 s */
     uint64_t idle_timeout_ns;         /* between requests; 0 = the default, 60 s */
-    uint64_t stall_timeout_ns;        /* for a client that takes nothing; 0 = the default, 120 s; rounded up to seconds */
-    uint64_t grace_ns;                /* for answers under way when asked to leave */
+    uint64_t
+        stall_timeout_ns; /* for a client that takes nothing; 0 = the default, 120 s; rounded up to seconds */
+    uint64_t grace_ns;    /* for answers under way when asked to leave */
 };
 
 struct plait_serve_start {
     const char *dir;
-    const char *scheme; /* "http" or "https" */
-    const char *user;   /* as whom, "" if it has no name */
+    const char *scheme;           /* "http" or "https" */
+    const char *user;             /* as whom, "" if it has no name */
     const char *const *addresses; /* bound, `ADDR:PORT`; IPv6 in brackets */
     const uint16_t *ports;
     size_t count;
@@ -61,7 +62,8 @@ struct plait_serve_listener {
     void (*started)(void *ctx, const struct plait_serve_start *start); /* requests are answered from now on */
 };
 
-/* Returns the exit status. For a process that does nothing else: it handles signals and gives up privileges. */
+/* Returns the exit status. For a process that does nothing else: it handles signals and gives up privileges.
+ */
 int plait_serve_run(const struct plait_serve_options *options, const struct plait_serve_listener *listener);
 
 #endif

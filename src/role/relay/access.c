@@ -1,0 +1,268 @@
+#include "access.h"
+
+#include <crypt.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "units.h"
+
+#define FILE_MAX     (1024 * 1024)
+#define RUNNING_MAX  2 /* of the threads beside the loop, which resolve names as well */
+#define KNOWN_MAX    256
+#define KNOWN_NS     (600 * PLAIT_S)
+#define MAC_LEN      32
+
+struct user {
+    char name[PLAIT_ASK_USER_MAX + 1];
+    char hash[CRYPT_OUTPUT_SIZE];
+};
+
+struct plait_access_check {
+    struct plait_access *access;
+    struct plait_access_check *next; /* that waits behind it */
+    struct plait_work work;
+    struct plait_credentials credentials;
+    char hash[CRYPT_OUTPUT_SIZE];
+    bool is_user, right;
+    uint8_t mac[MAC_LEN];
+    void (*done)(void *ctx, bool yes); /* NULL: cancelled */
+    void *ctx;
+};
+
+struct plait_access {
+    struct plait_loop *loop;
+    struct user *users;
+    size_t user_count;
+    struct plait_access_check *first, **last; /* that wait */
+    unsigned count, running;
+    uint8_t key[MAC_LEN]; /* of the macs, so that no password lies in memory */
+    struct {
+        uint8_t mac[MAC_LEN];
+        uint64_t until;
+    } known[KNOWN_MAX];
+    unsigned next_known;
+};
+
+struct plait_access *plait_access_new(struct plait_loop *loop)
+{
+    struct plait_access *a = calloc(1, sizeof *a);
+
+    if (a == NULL || RAND_bytes(a->key, sizeof a->key) != 1) {
+        free(a);
+        return NULL;
+    }
+    a->loop = loop;
+    a->last = &a->first;
+    return a;
+}
+
+static const struct user *find_user(const struct user *users, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(users[i].name, name) == 0)
+            return &users[i];
+    return NULL;
+}
+
+static int parse_line(const char *line, struct user *out)
+{
+    const char *colon = strchr(line, ':');
+    size_t name = colon != NULL ? (size_t)(colon - line) : 0;
+    size_t hash = colon != NULL ? strlen(colon + 1) : 0;
+
+    if (name == 0 || name > PLAIT_ASK_USER_MAX || hash == 0 || hash >= sizeof out->hash)
+        return PLAIT_ERR_FORMAT;
+    memset(out, 0, sizeof *out);
+    memcpy(out->name, line, name);
+    memcpy(out->hash, colon + 1, hash);
+    return crypt_checksalt(out->hash) == CRYPT_SALT_OK ? PLAIT_OK : PLAIT_ERR_FORMAT;
+}
+
+static int add_line(struct user **users, size_t *count, const char *line)
+{
+    struct user one;
+    int err = parse_line(line, &one);
+
+    if (err != PLAIT_OK)
+        return err;
+    if (*count == PLAIT_ACCESS_USERS_MAX)
+        return PLAIT_ERR_LIMIT;
+    if (find_user(*users, *count, one.name) != NULL)
+        return PLAIT_ERR_FORMAT;
+    struct user *more = reallocarray(*users, *count + 1, sizeof one);
+    if (more == NULL)
+        return PLAIT_ERR_NOMEM;
+    *users = more;
+    more[(*count)++] = one;
+    return PLAIT_OK;
+}
+
+static int parse_lines(char *text, struct user **users, size_t *count, unsigned *number)
+{
+    int err = PLAIT_OK;
+
+    *number = 0;
+    while (err == PLAIT_OK && text != NULL) {
+        char *line = strsep(&text, "\n");
+        size_t len = strlen(line);
+        ++*number;
+        if (len > 0 && line[len - 1] == '\r')
+            line[len - 1] = '\0';
+        if (line[0] != '\0' && line[0] != '#')
+            err = add_line(users, count, line);
+    }
+    return err;
+}
+
+int plait_access_load(struct plait_access *a, const char *path, unsigned *line)
+{
+    struct user *users = NULL;
+    size_t count = 0, len;
+    uint8_t *text;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    *line = 0;
+    if (fd < 0)
+        return PLAIT_ERR_IO;
+    int err = plait_read_file(fd, FILE_MAX, &text, &len);
+    close(fd);
+    if (err != PLAIT_OK)
+        return err;
+    err = strlen((char *)text) == len ? parse_lines((char *)text, &users, &count, line) : PLAIT_ERR_FORMAT;
+    free(text);
+    if (err != PLAIT_OK) {
+        free(users);
+        return err;
+    }
+    free(a->users);
+    a->users = users;
+    a->user_count = count;
+    memset(a->known, 0, sizeof a->known);
+    return PLAIT_OK;
+}
+
+/* What is remembered of a right answer: nothing that tells the password. */
+static void compute_mac(const struct plait_access *a, const struct plait_credentials *c, const char *hash,
+                        uint8_t mac[MAC_LEN])
+{
+    char text[sizeof *c + CRYPT_OUTPUT_SIZE];
+    unsigned len = 0;
+
+    memset(text, 0, sizeof text);
+    memcpy(text, c, sizeof *c);
+    memcpy(text + sizeof *c, hash, strlen(hash));
+    memset(mac, 0, MAC_LEN);
+    HMAC(EVP_sha256(), a->key, MAC_LEN, (uint8_t *)text, sizeof text, mac, &len);
+    explicit_bzero(text, sizeof text);
+}
+
+static bool is_known(const struct plait_access *a, const uint8_t mac[MAC_LEN])
+{
+    bool found = false;
+
+    for (size_t i = 0; i < KNOWN_MAX; i++)
+        found |= a->known[i].until > a->loop->now && CRYPTO_memcmp(a->known[i].mac, mac, MAC_LEN) == 0;
+    return found;
+}
+
+static void remember(struct plait_access *a, const uint8_t mac[MAC_LEN])
+{
+    memcpy(a->known[a->next_known].mac, mac, MAC_LEN);
+    a->known[a->next_known].until = a->loop->now + KNOWN_NS;
+    a->next_known = (a->next_known + 1) % KNOWN_MAX;
+}
+
+/* In a thread. */
+static void run_check(void *ctx)
+{
+    struct plait_access_check *check = ctx;
+    struct crypt_data *data = calloc(1, sizeof *data);
+    const char *got = data != NULL ? crypt_r(check->credentials.secret, check->hash, data) : NULL;
+    size_t len = strlen(check->hash);
+
+    check->right = got != NULL && strlen(got) == len && CRYPTO_memcmp(got, check->hash, len) == 0 && check->is_user;
+    if (data != NULL)
+        explicit_bzero(data, sizeof *data);
+    free(data);
+}
+
+static void start_next(struct plait_access *a)
+{
+    while (a->first != NULL && a->running < RUNNING_MAX) {
+        struct plait_access_check *check = a->first;
+        a->first = check->next;
+        if (a->first == NULL)
+            a->last = &a->first;
+        a->running++;
+        plait_work_start(&check->work);
+    }
+}
+
+static void end_check(void *ctx)
+{
+    struct plait_access_check *check = ctx;
+    struct plait_access *a = check->access;
+
+    a->running--;
+    a->count--;
+    if (check->right)
+        remember(a, check->mac);
+    if (check->done != NULL)
+        check->done(check->ctx, check->right);
+    explicit_bzero(check, sizeof *check);
+    free(check);
+    start_next(a);
+}
+
+enum plait_access_verdict plait_access_judge(struct plait_access *a, const struct plait_credentials *c,
+                                             void (*done)(void *ctx, bool yes), void *ctx,
+                                             struct plait_access_check **check)
+{
+    const struct user *user = find_user(a->users, a->user_count, c->user);
+    const struct user *any = user != NULL ? user : a->users;
+    uint8_t mac[MAC_LEN];
+
+    if (any == NULL)
+        return PLAIT_ACCESS_NO;
+    compute_mac(a, c, any->hash, mac);
+    if (user != NULL && is_known(a, mac))
+        return PLAIT_ACCESS_YES;
+    struct plait_access_check *one = a->count < PLAIT_ACCESS_QUEUE_MAX ? calloc(1, sizeof *one) : NULL;
+    if (one == NULL)
+        return PLAIT_ACCESS_BUSY;
+    one->access = a;
+    one->credentials = *c;
+    memcpy(one->hash, any->hash, sizeof one->hash);
+    memcpy(one->mac, mac, sizeof one->mac);
+    one->is_user = user != NULL;
+    one->done = done;
+    one->ctx = ctx;
+    plait_work_init(&one->work, a->loop, run_check, end_check, one);
+    *a->last = one;
+    a->last = &one->next;
+    a->count++;
+    *check = one;
+    start_next(a);
+    return PLAIT_ACCESS_LATER;
+}
+
+void plait_access_cancel(struct plait_access_check *check)
+{
+    check->done = NULL;
+}
+
+void plait_access_free(struct plait_access *a)
+{
+    if (a == NULL)
+        return;
+    free(a->users);
+    explicit_bzero(a, sizeof *a);
+    free(a);
+}
