@@ -6,7 +6,7 @@ void plait_bucket_init(struct plait_bucket *b, double rate, double burst, uint64
 {
     b->rate = rate;
     b->burst = burst;
-    b->credit = burst;
+    b->credit = 0;
     b->at = now;
 }
 
@@ -32,7 +32,7 @@ bool plait_bucket_is_empty(struct plait_bucket *b, uint64_t now)
 
 uint64_t plait_bucket_ready_at(const struct plait_bucket *b)
 {
-    double want = b->burst / 2 - b->credit;
+    double want = b->burst / 16 - b->credit;
 
     return want <= 0 ? b->at : plait_add_sat(b->at, plait_time_to_carry(want, b->rate));
 }

@@ -1,7 +1,8 @@
 /*
  * A token bucket in bytes: how much may pass now, so that a rate is kept over any longer time.
  *
- * What passes is taken after the fact, so the credit may fall below zero; it grows with time up to `burst`.
+ * What passes is taken after the fact, so the credit may fall below zero; it begins there and grows with time up to
+ * `burst`.
  */
 #ifndef PLAIT_IO_BUCKET_H
 #define PLAIT_IO_BUCKET_H
@@ -19,7 +20,7 @@ struct plait_bucket {
 void plait_bucket_init(struct plait_bucket *b, double rate, double burst, uint64_t now);
 void plait_bucket_take(struct plait_bucket *b, uint64_t now, double bytes);
 bool plait_bucket_is_empty(struct plait_bucket *b, uint64_t now);
-/* When the credit will be half a burst. */
+/* When the credit will be a sixteenth of a burst. */
 uint64_t plait_bucket_ready_at(const struct plait_bucket *b);
 
 #endif

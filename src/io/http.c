@@ -19,15 +19,13 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void watch(struct plait_http_sock *sock)
 {
-    int events = sock->http->throttled ? sock->wanted & ~UV_READABLE : sock->wanted;
-
-    if (events == sock->watched)
+    if (sock->wanted == sock->watched)
         return;
-    sock->watched = events;
-    if (events == 0)
+    sock->watched = sock->wanted;
+    if (sock->wanted == 0)
         uv_poll_stop(&sock->poll);
     else
-        uv_poll_start(&sock->poll, events, on_poll);
+        uv_poll_start(&sock->poll, sock->wanted, on_poll);
 }
 
 static void watch_all(struct plait_http *h)
@@ -113,6 +111,29 @@ static struct plait_http_sock *new_sock(struct plait_http *h, int fd)
     return sock;
 }
 
+void plait_http_list(struct plait_http_lane *lane)
+{
+    struct plait_http *h = lane->http;
+
+    lane->next = NULL;
+    lane->link = h->lanes_end;
+    *h->lanes_end = lane;
+    h->lanes_end = &lane->next;
+    h->lane_count++;
+}
+
+void plait_http_unlist(struct plait_http_lane *lane)
+{
+    struct plait_http *h = lane->http;
+
+    *lane->link = lane->next;
+    if (lane->next != NULL)
+        lane->next->link = lane->link;
+    else
+        h->lanes_end = lane->link;
+    h->lane_count--;
+}
+
 /* Curl: what to watch from now on. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userp, void *socketp)
 {
@@ -166,6 +187,20 @@ static int on_timeout_wanted(CURLM *multi, long timeout_ms, void *userp)
     return 0;
 }
 
+/* The lanes that were held go on, until the credit is used up again; those that had their turn go to the end. */
+static void release_lanes(struct plait_http *h)
+{
+    for (size_t left = h->lane_count; left > 0 && !h->throttled; left--) {
+        struct plait_http_lane *lane = h->lanes;
+        plait_http_unlist(lane);
+        plait_http_list(lane);
+        if (!lane->held)
+            continue;
+        lane->held = false;
+        plait_http_lane_resume(lane);
+    }
+}
+
 static void on_refill(void *ctx)
 {
     struct plait_http *h = ctx;
@@ -175,7 +210,7 @@ static void on_refill(void *ctx)
         return;
     }
     h->throttled = false;
-    watch_all(h);
+    release_lanes(h);
 }
 
 void plait_http_count(struct plait_http *h, size_t bytes)
@@ -188,7 +223,6 @@ void plait_http_count(struct plait_http *h, size_t bytes)
     if (h->throttled || !plait_bucket_is_empty(&h->bucket, now))
         return;
     h->throttled = true;
-    watch_all(h);
     plait_timer_set(&h->refill, plait_bucket_ready_at(&h->bucket));
 }
 
@@ -207,7 +241,7 @@ static void set_up_multi(struct plait_http *h)
 static size_t buffer_for(double rate)
 {
     if (rate <= 0)
-        return 512 * PLAIT_KIB;
+        return 256 * PLAIT_KIB;
     return (size_t)plait_clamp_u64((uint64_t)(rate / 20), PLAIT_KIB, 64 * PLAIT_KIB);
 }
 
@@ -219,6 +253,7 @@ struct plait_http *plait_http_new(const struct plait_http_config *config)
         return NULL;
     curl_global_init(CURL_GLOBAL_DEFAULT); /* again and again is fine, and it is never undone */
     h->config = *config;
+    h->lanes_end = &h->lanes;
     if (h->config.buffer_bytes == 0)
         h->config.buffer_bytes = buffer_for(config->rate);
     h->multi = curl_multi_init();
@@ -229,7 +264,7 @@ struct plait_http *plait_http_new(const struct plait_http_config *config)
     plait_timer_init(&h->timer, config->loop, on_timer, h);
     plait_timer_init(&h->refill, config->loop, on_refill, h);
     if (config->rate > 0)
-        plait_bucket_init(&h->bucket, config->rate, config->rate / 10, config->loop->now);
+        plait_bucket_init(&h->bucket, config->rate, config->rate / 4, config->loop->now);
     set_up_multi(h);
     return h;
 }

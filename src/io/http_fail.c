@@ -132,7 +132,7 @@ void plait_http_explain(struct plait_http_lane *lane, CURLcode code, struct plai
         text = plait_egress_fail_text(lane->egress_fail);
     snprintf(reason, PLAIT_HTTP_REASON_MAX, "%s", text);
     if (end->fail == PLAIT_HTTP_FAIL_EGRESS && end->os_errno != 0)
-        snprintf(reason, PLAIT_HTTP_REASON_MAX, "%s (%s)", text, strerror(end->os_errno));
+        snprintf(reason, PLAIT_HTTP_REASON_MAX, "%.150s (%.100s)", text, strerror(end->os_errno));
     for (char *c = reason; *c != '\0'; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = ' ';

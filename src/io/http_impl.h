@@ -19,12 +19,15 @@ struct plait_http {
     struct plait_timer timer;    /* curl's */
     struct plait_timer refill;   /* until bytes may flow again */
     struct plait_http_sock *socks; /* list of those that are watched */
+    struct plait_http_lane *lanes, **lanes_end; /* list of all */
+    size_t lane_count;
     struct plait_bucket bucket;
-    bool throttled; /* nothing is read until `refill` fires */
+    bool throttled; /* no lane takes anything until `refill` fires */
 };
 
 struct plait_http_lane {
     struct plait_http *http; /* borrows */
+    struct plait_http_lane *next, **link; /* in http->lanes */
     const struct plait_http_events *events;
     void *ctx;
     const struct plait_egress *egress;
@@ -38,15 +41,19 @@ struct plait_http_lane {
     bool fresh;   /* a new connection is being made */
     bool told;    /* `head` was called */
     bool dropped; /* a callback said no: no `end` */
+    bool held;    /* has bytes, but the rate is used up */
     enum plait_egress_fail egress_fail;
     int egress_errno;
     char error[CURL_ERROR_SIZE];
     struct plait_http_head head;
 };
 
+/* Puts the lane at the end of the list; takes it out. */
+void plait_http_list(struct plait_http_lane *lane);
+void plait_http_unlist(struct plait_http_lane *lane);
 /* A new socket has this number: whatever was watched under it is gone. */
 void plait_http_forget_fd(struct plait_http *h, int fd);
-/* A body's bytes have been read. */
+/* A body's bytes have been taken. */
 void plait_http_count(struct plait_http *h, size_t bytes);
 /* Curl is through with the lane's request. */
 void plait_http_lane_finish(struct plait_http_lane *lane, CURLcode code);

@@ -164,10 +164,13 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *userp)
     struct plait_http_lane *lane = userp;
     size_t len = size * count;
 
-    if (!tell_head(lane))
+    if (!tell_head(lane) || len == 0)
         return 0;
-    if (len == 0)
-        return 0;
+    if (lane->http->throttled) {
+        lane->held = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    plait_loop_touch(lane->http->config.loop);
     switch (lane->events->data(lane->ctx, (const uint8_t *)bytes, len)) {
     case PLAIT_HTTP_TAKEN:
         plait_http_count(lane->http, len);
@@ -333,6 +336,7 @@ struct plait_http_lane *plait_http_lane_new(struct plait_http *h, const struct p
         free(lane);
         return NULL;
     }
+    plait_http_list(lane);
     set_fixed_options(lane);
     set_authorities(lane);
     set_callbacks(lane);
@@ -407,7 +411,7 @@ int plait_http_lane_get(struct plait_http_lane *lane, const struct plait_http_re
         return PLAIT_ERR_STATE;
     forget_request(lane);
     begin_head(&lane->head);
-    lane->told = lane->dropped = lane->fresh = false;
+    lane->told = lane->dropped = lane->fresh = lane->held = false;
     lane->egress_fail = PLAIT_EGRESS_OK;
     lane->egress_errno = 0;
     lane->error[0] = '\0';
@@ -456,6 +460,7 @@ void plait_http_lane_free(struct plait_http_lane *lane)
     if (lane == NULL)
         return;
     plait_http_lane_drop(lane);
+    plait_http_unlist(lane);
     forget_request(lane);
     curl_easy_cleanup(lane->easy);
     free(lane);

@@ -11,11 +11,11 @@
 
 #include "units.h"
 
-#define BACKLOG      4096
-#define ACCEPT_MAX   64                /* in one turn of the loop */
-#define SHORTAGE_NS  (100 * PLAIT_MS) /* without descriptors or memory, try again so much later */
-#define KEY_LEN      16
-#define PORT_DIGITS  5
+#define BACKLOG     4096
+#define ACCEPT_MAX  64               /* in one turn of the loop */
+#define SHORTAGE_NS (100 * PLAIT_MS) /* without descriptors or memory, try again so much later */
+#define KEY_LEN     16
+#define PORT_DIGITS 5
 
 /* How many connections an address has. In a tree, since it is strangers who choose the addresses. */
 struct guest {
@@ -109,7 +109,8 @@ const char *plait_endpoint_text(const struct sockaddr_storage *address, char out
     return out;
 }
 
-/* IPv4, mapped or not, as a whole; of IPv6 the half that names a network: the other is its user's to choose. */
+/* IPv4, mapped or not, as a whole; of IPv6 the half that names a network: the other is its user's to choose.
+ */
 static void key_of(const struct sockaddr_storage *peer, uint8_t key[KEY_LEN])
 {
     const struct sockaddr_in *v4 = (const void *)peer;
@@ -236,7 +237,8 @@ static int open_socket(const struct plait_listener_config *config, struct sockad
     int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0 && all && errno == EAFNOSUPPORT) {
-        struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = ((struct sockaddr_in6 *)address)->sin6_port};
+        struct sockaddr_in v4 = {.sin_family = AF_INET,
+                                 .sin_port = ((struct sockaddr_in6 *)address)->sin6_port};
         memset(address, 0, sizeof *address);
         memcpy(address, &v4, sizeof v4);
         fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

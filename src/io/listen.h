@@ -1,9 +1,9 @@
 /*
- * Listening for TCP connections, with bounds on how many there are: in all, and from one address (IPv6: from one /64),
- * so that one stranger cannot keep the others out.
+ * Listening for TCP connections, with bounds on how many there are: in all, and from one address (IPv6: from
+ * one /64), so that one stranger cannot keep the others out.
  *
- * Whoever was given a connection counts as one until plait_listener_forget. One that is above a bound is shown to
- * `refused`, which may still write to it, and closed.
+ * Whoever was given a connection counts as one until plait_listener_forget. One that is above a bound is
+ * shown to `refused`, which may still write to it, and closed.
  */
 #ifndef PLAIT_IO_LISTEN_H
 #define PLAIT_IO_LISTEN_H
@@ -28,24 +28,26 @@ struct plait_listener_events {
 };
 
 struct plait_listener_config {
-    struct plait_loop *loop;    /* borrows */
-    const char *address;        /* `ADDRESS:PORT`, `[IPv6]:PORT`, or `*:PORT` for all; port 0: the kernel chooses */
-    unsigned total_max;         /* > 0 */
-    unsigned per_address_max;   /* > 0 */
+    struct plait_loop *loop; /* borrows */
+    const char *address; /* `ADDRESS:PORT`, `[IPv6]:PORT`, or `*:PORT` for all; port 0: the kernel chooses */
+    unsigned total_max;  /* > 0 */
+    unsigned per_address_max;                   /* > 0 */
     const struct plait_listener_events *events; /* borrows */
     void *ctx;
 };
 
 /* An address and port in numbers, as in plait_listener_config. PLAIT_ERR_FORMAT. */
 PLAIT_MUST_USE int plait_endpoint_parse(const char *text, struct sockaddr_storage *out);
-/* `ADDRESS:PORT` or `[ADDRESS]:PORT`; an IPv4 address that is mapped into IPv6 as what it is. Returns `out`. */
+/* `ADDRESS:PORT` or `[ADDRESS]:PORT`; an IPv4 address that is mapped into IPv6 as what it is. Returns `out`.
+ */
 const char *plait_endpoint_text(const struct sockaddr_storage *address, char out[PLAIT_ENDPOINT_TEXT_MAX]);
 
 /*
- * Returns owned, through *out. PLAIT_ERR_FORMAT for an address that is none, PLAIT_ERR_IO (errno) where the system
- * refuses it, PLAIT_ERR_NOMEM.
+ * Returns owned, through *out. PLAIT_ERR_FORMAT for an address that is none, PLAIT_ERR_IO (errno) where the
+ * system refuses it, PLAIT_ERR_NOMEM.
  */
-PLAIT_MUST_USE int plait_listener_open(const struct plait_listener_config *config, struct plait_listener **out);
+PLAIT_MUST_USE int plait_listener_open(const struct plait_listener_config *config,
+                                       struct plait_listener **out);
 /* Where it listens, with the port that the kernel chose. */
 const struct sockaddr_storage *plait_listener_address(const struct plait_listener *l);
 /* Connections that have not been forgotten. */

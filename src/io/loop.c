@@ -45,6 +45,11 @@ int64_t plait_unix_s(void)
     return (int64_t)time(NULL);
 }
 
+void plait_loop_touch(struct plait_loop *loop)
+{
+    loop->now = uv_hrtime();
+}
+
 void plait_loop_enter(struct plait_loop *loop)
 {
     if (loop->depth++ == 0)

@@ -36,6 +36,8 @@ void plait_loop_done(struct plait_loop *loop);
 /* The time of day, in seconds since 1970 UTC: for what comes from others as a date, never for measuring. */
 int64_t plait_unix_s(void);
 
+/* Something new begins within an event that takes long: reads the clock again. */
+void plait_loop_touch(struct plait_loop *loop);
 void plait_loop_enter(struct plait_loop *loop);
 void plait_loop_leave(struct plait_loop *loop);
 

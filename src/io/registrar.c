@@ -1,9 +1,10 @@
 /*
- * Theory of operation. `want` is what the streams are, `known` what the director has been told; both are sorted lists.
- * The thread goes round: where we are not registered it registers (the first streams by PUT, the others by POST); where
- * `want` is not `known` it tells the difference; otherwise it sends a heartbeat when one is due. Anything that fails
- * makes it try the next director at once, and when all have failed, wait; each wait is longer than the one before, up
- * to the interval of the heartbeats. A director that does not know us (any more) answers 404, and we register again.
+ * Theory of operation. `want` is what the streams are, `known` what the director has been told; both are
+ * sorted lists. The thread goes round: where we are not registered it registers (the first streams by PUT,
+ * the others by POST); where `want` is not `known` it tells the difference; otherwise it sends a heartbeat
+ * when one is due. Anything that fails makes it try the next director at once, and when all have failed,
+ * wait; each wait is longer than the one before, up to the interval of the heartbeats. A director that does
+ * not know us (any more) answers 404, and we register again.
  */
 #include "registrar.h"
 
@@ -20,19 +21,19 @@
 #include "stream_name.h"
 #include "units.h"
 
-#define TTL_MS_DEFAULT  30000u
-#define TTL_MS_MIN      1000u
-#define HEARTBEATS      3 /* in the time after which we would be forgotten */
-#define WAIT_MS_FIRST   500u
-#define CONNECT_MS      5000L
-#define REQUEST_MS      30000L
-#define FAREWELL_MS     2000L
-#define ANSWER_MAX      (64 * 1024)
-#define CHUNK_BYTES     (1024 * 1024) /* of JSON in one request, about */
-#define CHUNK_ENTRIES   8192u
-#define ENTRY_BYTES     320 /* of one stream's JSON besides its name, at most */
-#define DIRECTORS_MAX   16
-#define TEXT_MAX        1024
+#define TTL_MS_DEFAULT 30000u
+#define TTL_MS_MIN     1000u
+#define HEARTBEATS     3 /* in the time after which we would be forgotten */
+#define WAIT_MS_FIRST  500u
+#define CONNECT_MS     5000L
+#define REQUEST_MS     30000L
+#define FAREWELL_MS    2000L
+#define ANSWER_MAX     (64 * 1024)
+#define CHUNK_BYTES    (1024 * 1024) /* of JSON in one request, about */
+#define CHUNK_ENTRIES  8192u
+#define ENTRY_BYTES    320 /* of one stream's JSON besides its name, at most */
+#define DIRECTORS_MAX  16
+#define TEXT_MAX       1024
 
 struct stream {
     char *name;
@@ -69,8 +70,8 @@ struct plait_registrar {
     struct list *want, *known; /* may be the same */
     size_t director;           /* index of the present one */
     unsigned ttl_ms, failures;
-    bool in_doubt;    /* a registration was given up half-way */
-    uint64_t next_ms; /* when something is to be done */
+    bool in_doubt;          /* a registration was given up half-way */
+    uint64_t next_ms;       /* when something is to be done */
     char trouble[TEXT_MAX]; /* told last */
     char error[CURL_ERROR_SIZE];
     struct answer answer;
@@ -253,22 +254,22 @@ static struct curl_slist *add_header(struct curl_slist *list, const char *name, 
     return more != NULL ? more : list;
 }
 
-static struct curl_slist *make_headers(const struct plait_registrar *r, const char *method, const char *target,
-                                       const char *body, size_t len)
+static struct curl_slist *make_headers(const struct plait_registrar *r, const char *method,
+                                       const char *target, const char *body, size_t len)
 {
     struct curl_slist *list = add_header(NULL, "Content-Type", "application/json");
     char field[PLAIT_SIGN_FIELD_MAX];
 
     list = add_header(list, "Accept", "application/json");
     list = add_header(list, "Expect", "");
-    if (r->config.secret != NULL &&
-        plait_sign_make(r->config.secret, clock_ms(CLOCK_REALTIME), method, target, body, len, field) == PLAIT_OK)
+    if (r->config.secret != NULL && plait_sign_make(r->config.secret, clock_ms(CLOCK_REALTIME), method,
+                                                    target, body, len, field) == PLAIT_OK)
         list = add_header(list, "Authorization", field);
     return list;
 }
 
-static void set_options(struct plait_registrar *r, const char *method, const char *url, struct curl_slist *headers,
-                        const char *body, size_t len)
+static void set_options(struct plait_registrar *r, const char *method, const char *url,
+                        struct curl_slist *headers, const char *body, size_t len)
 {
     CURL *c = r->curl;
     bool last = strcmp(method, "DELETE") == 0;
@@ -360,8 +361,8 @@ static json_t *take_chunk(const struct list *l, size_t *at)
 
 static json_t *describe(const struct plait_registrar *r)
 {
-    json_t *o = json_pack("{s:s, s:s, s:I}", "kind", r->config.is_relay ? "relay" : "server", "url", r->config.url,
-                          "ttl_ms", (json_int_t)r->ttl_ms);
+    json_t *o = json_pack("{s:s, s:s, s:I}", "kind", r->config.is_relay ? "relay" : "server", "url",
+                          r->config.url, "ttl_ms", (json_int_t)r->ttl_ms);
 
     if (!r->config.is_relay)
         return o;
@@ -404,8 +405,8 @@ static void heed(struct plait_registrar *r)
     if (ttl_ms >= TTL_MS_MIN && ttl_ms <= r->ttl_ms)
         r->ttl_ms = (unsigned)ttl_ms;
     if (name != NULL) {
-        snprintf(text, sizeof text, "director %s: other servers hold other content as %s", r->directors[r->director],
-                 name);
+        snprintf(text, sizeof text, "director %s: other servers hold other content as %s",
+                 r->directors[r->director], name);
         say(r, true, text);
     }
     json_decref(o);
@@ -419,7 +420,8 @@ static const char *reason_of(struct plait_registrar *r, long status, char *out, 
     if (status == 0)
         snprintf(out, size, "%s", r->error);
     else
-        snprintf(out, size, "it answered %ld%s%.300s", status, why != NULL ? ": " : "", why != NULL ? why : "");
+        snprintf(out, size, "it answered %ld%s%.300s", status, why != NULL ? ": " : "",
+                 why != NULL ? why : "");
     json_decref(o);
     return out;
 }
@@ -564,7 +566,8 @@ static void act(struct plait_registrar *r)
         r->next_ms = 0;
         return;
     }
-    /* After a heartbeat that did not arrive the next director may well know us; after anything else who can tell. */
+    /* After a heartbeat that did not arrive the next director may well know us; after anything else who can
+     * tell. */
     if (r->known != r->want)
         forget(r);
     fail(r, what, status);
@@ -573,7 +576,8 @@ static void act(struct plait_registrar *r)
 /* Waits until something is to be done; false: the end. */
 static bool wait_for_work(struct plait_registrar *r)
 {
-    struct timespec until = {.tv_sec = (time_t)(r->next_ms / 1000), .tv_nsec = (long)(r->next_ms % 1000) * 1000000};
+    struct timespec until = {.tv_sec = (time_t)(r->next_ms / 1000),
+                             .tv_nsec = (long)(r->next_ms % 1000) * 1000000};
     bool go_on;
 
     pthread_mutex_lock(&r->mutex);
@@ -685,7 +689,8 @@ bool plait_registrar_is_id(const char *id)
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.~_-";
     size_t len = strlen(id);
 
-    return len > 0 && len <= PLAIT_REGISTRAR_ID_MAX && strspn(id, letters) == len && strchr(".~_-", id[0]) == NULL;
+    return len > 0 && len <= PLAIT_REGISTRAR_ID_MAX && strspn(id, letters) == len &&
+           strchr(".~_-", id[0]) == NULL;
 }
 
 static void init_wake(struct plait_registrar *r)
@@ -716,7 +721,8 @@ struct plait_registrar *plait_registrar_new(const struct plait_registrar_config 
     return NULL;
 }
 
-int plait_registrar_set_streams(struct plait_registrar *r, const struct plait_registrar_stream *streams, size_t count)
+int plait_registrar_set_streams(struct plait_registrar *r, const struct plait_registrar_stream *streams,
+                                size_t count)
 {
     struct list *l = copy_list(streams, count);
 

@@ -147,19 +147,20 @@ static int compute(const struct plait_secret *secret, const struct plait_signatu
     char text[TEXT_MAX];
     uint8_t mac[EVP_MAX_MD_SIZE];
     unsigned mac_len = 0;
-    int len = snprintf(text, sizeof text, "plait-hmac-1\n%s\n%" PRIu64 "\n%s\n%s\n%s\n%s", s->key, s->time_ms, s->nonce,
-                       method, target, s->body);
+    int len = snprintf(text, sizeof text, "plait-hmac-1\n%s\n%" PRIu64 "\n%s\n%s\n%s\n%s", s->key, s->time_ms,
+                       s->nonce, method, target, s->body);
 
     if (len < 0 || (size_t)len >= sizeof text)
         return PLAIT_ERR_LIMIT;
-    if (HMAC(EVP_sha256(), secret->bytes, (int)secret->len, (uint8_t *)text, (size_t)len, mac, &mac_len) == NULL)
+    if (HMAC(EVP_sha256(), secret->bytes, (int)secret->len, (uint8_t *)text, (size_t)len, mac, &mac_len) ==
+        NULL)
         return PLAIT_ERR_NOMEM;
     to_hex(mac, mac_len, hex);
     return PLAIT_OK;
 }
 
-int plait_sign_make(const struct plait_secret *secret, uint64_t time_ms, const char *method, const char *target,
-                    const void *body, size_t body_len, char field[PLAIT_SIGN_FIELD_MAX])
+int plait_sign_make(const struct plait_secret *secret, uint64_t time_ms, const char *method,
+                    const char *target, const void *body, size_t body_len, char field[PLAIT_SIGN_FIELD_MAX])
 {
     struct plait_signature s = {.time_ms = time_ms};
     uint8_t nonce[NONCE_BYTES];
@@ -173,12 +174,14 @@ int plait_sign_make(const struct plait_secret *secret, uint64_t time_ms, const c
         err = compute(secret, &s, method, target, s.mac);
     if (err != PLAIT_OK)
         return err;
-    int len = snprintf(field, PLAIT_SIGN_FIELD_MAX, SCHEME " key=%s, time=%" PRIu64 ", nonce=%s, body=%s, mac=%s", s.key,
-                       time_ms, s.nonce, s.body, s.mac);
+    int len =
+        snprintf(field, PLAIT_SIGN_FIELD_MAX, SCHEME " key=%s, time=%" PRIu64 ", nonce=%s, body=%s, mac=%s",
+                 s.key, time_ms, s.nonce, s.body, s.mac);
     return len > 0 && len < PLAIT_SIGN_FIELD_MAX ? PLAIT_OK : PLAIT_ERR_LIMIT;
 }
 
-/* Takes `NAME=` and as many of `chars` as there are, `min` to `max` of them, and a comma where it is not the last. */
+/* Takes `NAME=` and as many of `chars` as there are, `min` to `max` of them, and a comma where it is not the
+ * last. */
 static bool take(const char **at, const char *name, const char *chars, size_t min, size_t max, char *out)
 {
     size_t name_len = strlen(name);
@@ -227,5 +230,6 @@ bool plait_sign_verify(const struct plait_secret *secret, const struct plait_sig
 {
     char right[PLAIT_SIGN_HEX + 1];
 
-    return compute(secret, s, method, target, right) == PLAIT_OK && CRYPTO_memcmp(right, s->mac, PLAIT_SIGN_HEX) == 0;
+    return compute(secret, s, method, target, right) == PLAIT_OK &&
+           CRYPTO_memcmp(right, s->mac, PLAIT_SIGN_HEX) == 0;
 }

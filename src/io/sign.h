@@ -5,9 +5,9 @@
  *
  *     Authorization: Plait-HMAC key=farm, time=1766210000000, nonce=…, body=…, mac=…
  *
- * with the milliseconds since 1970, 16 to 64 hexadecimal digits that are never used again, the SHA-256 of the body and,
- * both in lower-case hexadecimal, the HMAC-SHA-256 under the secret of these lines, joined by single line feeds:
- * `plait-hmac-1`, key, time, nonce, method, request target, body.
+ * with the milliseconds since 1970, 16 to 64 hexadecimal digits that are never used again, the SHA-256 of the
+ * body and, both in lower-case hexadecimal, the HMAC-SHA-256 under the secret of these lines, joined by
+ * single line feeds: `plait-hmac-1`, key, time, nonce, method, request target, body.
  *
  * The body's digest stands in the field, so that a stranger is refused before a byte of his body is read.
  */
@@ -20,8 +20,8 @@
 
 #include "err.h"
 
-#define PLAIT_SIGN_KEY_MAX    64  /* letters, digits, `.`, `_` and `-` */
-#define PLAIT_SIGN_SECRET_MIN 16  /* bytes */
+#define PLAIT_SIGN_KEY_MAX    64 /* letters, digits, `.`, `_` and `-` */
+#define PLAIT_SIGN_SECRET_MIN 16 /* bytes */
 #define PLAIT_SIGN_SECRET_MAX 512
 #define PLAIT_SIGN_SECRETS    256 /* in one file */
 #define PLAIT_SIGN_NONCE_MAX  64
@@ -42,9 +42,9 @@ struct plait_secrets {
 };
 
 /*
- * Lines `KEY:SECRET`, or a single line `SECRET` whose key is then `default`; empty lines and those that begin with #
- * are passed over. PLAIT_ERR_IO (errno), PLAIT_ERR_FORMAT with the line's number in *line (0: no secret at all),
- * PLAIT_ERR_LIMIT, PLAIT_ERR_NOMEM.
+ * Lines `KEY:SECRET`, or a single line `SECRET` whose key is then `default`; empty lines and those that begin
+ * with # are passed over. PLAIT_ERR_IO (errno), PLAIT_ERR_FORMAT with the line's number in *line (0: no
+ * secret at all), PLAIT_ERR_LIMIT, PLAIT_ERR_NOMEM.
  */
 PLAIT_MUST_USE int plait_secrets_load(const char *path, struct plait_secrets *out, unsigned *line);
 /* Wipes them. */
@@ -63,15 +63,16 @@ struct plait_signature {
 /* Writes the SHA-256 of the bytes in hexadecimal. */
 PLAIT_MUST_USE int plait_sign_hash(const void *bytes, size_t len, char hex[PLAIT_SIGN_HEX + 1]);
 /*
- * Signs a request that is to be sent now: the whole value of the field. PLAIT_ERR_LIMIT for a target that is too long,
- * PLAIT_ERR_IO where the system gives no random bytes.
+ * Signs a request that is to be sent now: the whole value of the field. PLAIT_ERR_LIMIT for a target that is
+ * too long, PLAIT_ERR_IO where the system gives no random bytes.
  */
 PLAIT_MUST_USE int plait_sign_make(const struct plait_secret *secret, uint64_t time_ms, const char *method,
                                    const char *target, const void *body, size_t body_len,
                                    char field[PLAIT_SIGN_FIELD_MAX]);
 /* The parts of a field's value. PLAIT_ERR_NOTFOUND for another scheme, PLAIT_ERR_FORMAT. */
 PLAIT_MUST_USE int plait_sign_parse(const char *field, struct plait_signature *out);
-/* Whether the mac is right, in a time that does not tell where it is wrong. Looks at neither time, nonce nor body. */
+/* Whether the mac is right, in a time that does not tell where it is wrong. Looks at neither time, nonce nor
+ * body. */
 bool plait_sign_verify(const struct plait_secret *secret, const struct plait_signature *s, const char *method,
                        const char *target);
 

@@ -12,8 +12,8 @@
 #define PLAIT_STREAM_PATH_MAX (3 * PLAIT_STREAM_NAME_MAX + 1)
 
 /*
- * 1 to PLAIT_STREAM_NAME_MAX bytes of UTF-8 in segments with a slash between them; no segment is empty or begins with a
- * dot, and there is no control character and no backslash.
+ * 1 to PLAIT_STREAM_NAME_MAX bytes of UTF-8 in segments with a slash between them; no segment is empty or
+ * begins with a dot, and there is no control character and no backslash.
  */
 bool plait_stream_name_is_good(const char *name, size_t len);
 /* Percent-encodes a name for use in a URL, its slashes excepted. Returns `out`. */

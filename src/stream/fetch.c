@@ -637,6 +637,7 @@ static void end_complete(struct plait_fetch *f, uint64_t now, int lane)
     }
     if (now > l->body_since && l->at - l->asked_lo >= PACE_BYTES_MIN)
         l->pace = (double)(l->at - l->asked_lo) / plait_to_s(now - l->body_since);
+    l->ended = now;
     lane_idle(f, lane);
 }
 

@@ -46,6 +46,7 @@ struct lane {
     uint64_t asked_lo, asked_hi;
     uint64_t lo, hi;     /* wanted: lo >= asked_lo; hi shrinks when the tail is stolen */
     uint64_t at;         /* next offset of the body */
+    uint64_t ended;      /* IDLE: since when */
     uint64_t opened;     /* when it was asked, or its connection stood */
     uint64_t body_since; /* when its first byte came */
     uint64_t last_arrival;
@@ -61,6 +62,7 @@ struct path {
     unsigned lanes_want, lanes_cap;
     uint64_t lag_ns;     /* from asking to the first byte, smoothed; 0 = unknown */
     unsigned answers;    /* since lanes were last added */
+    uint64_t waited_ns;  /* for the first connection, in vain so far */
     uint64_t lag_min_ns; /* the least of it: no queue in the way */
     double grew_at_rate; /* rate when lanes were last added */
     uint64_t grow_at;    /* when to look again whether more lanes help */
@@ -211,6 +213,8 @@ struct finish path_carries(const struct path *p, double bytes, uint64_t now);
 struct finish path_finish(const struct plait_fetch *f, int path, uint64_t now);
 /* Bytes that the lane is asked for and has not brought. */
 uint64_t lane_left(const struct plait_fetch *f, const struct lane *l);
+/* What the lane would take for `bytes` from its first byte on, if it must open its window first. */
+double lane_carries_s(const struct path *p, const struct lane *l, double bytes, uint64_t now);
 /* When the lane has brought `left` bytes, by its own pace so far; a lane that says nothing gets ever slower.
  */
 double lane_finish_s(const struct path *p, const struct lane *l, double left, uint64_t now);

@@ -5,7 +5,9 @@
  */
 #include "fetch_int.h"
 
-#define YOUNG_LAGS   8       /* a path counts as young for so many round trips */
+#define YOUNG_LAGS   8 /* a path counts as young for so many round trips */
+#define FRESH_LAGS   4 /* a connection opens its window for so many */
+#define REST_NS      (250 * PLAIT_MS)
 #define FIRST_WINDOW 14600.0 /* bytes that a new connection may send at once (RFC 6928) */
 
 /* Seconds until `bytes` are here at `rate` when a connection opens its window from `window` bytes, doubling
@@ -68,16 +70,45 @@ uint64_t lane_left(const struct plait_fetch *f, const struct lane *l)
 
 /* When the lane will have what it is asked for, by its own pace so far; a lane that says nothing gets ever
  * slower. */
+/* Whether the lane's window is small: a new connection, or one that rested so long that its sender forgot it
+ * (RFC 2861). */
+static bool lane_is_fresh(const struct path *p, const struct lane *l, uint64_t now)
+{
+    uint64_t rtt = p->est.rtt_min_ns;
+
+    if (l->state == LANE_BODY)
+        return now - l->body_since < FRESH_LAGS * rtt;
+    bool rested = l->state == LANE_IDLE && now - l->ended > plait_max_u64(REST_NS, rtt + rtt / 2);
+    return !l->connected || l->pace <= 0 || rested;
+}
+
+double lane_carries_s(const struct path *p, const struct lane *l, double bytes, uint64_t now)
+{
+    double rtt_s = plait_to_s(p->est.rtt_min_ns), path = path_rate(p, now);
+    double share = path > 0 ? path / (double)plait_max_u64(1, path_lanes_busy(p)) : 1e12;
+    double pace = l->state == LANE_BODY ? plait_estimator_rate(&l->est, now) : l->pace;
+
+    if (rtt_s <= 0 || !lane_is_fresh(p, l, now))
+        return bytes / (pace > 0 ? pace : share);
+    double window = pace > 0 && l->state == LANE_BODY ? pace * rtt_s : 0, seconds = 0;
+    if (window < FIRST_WINDOW)
+        window = FIRST_WINDOW;
+    for (; bytes > window && window < share * rtt_s; window *= 2) {
+        bytes -= window;
+        seconds += rtt_s;
+    }
+    double rate = window / rtt_s < share ? window / rtt_s : share;
+    return seconds + bytes / rate;
+}
+
 double lane_finish_s(const struct path *p, const struct lane *l, double left, uint64_t now)
 {
-    struct finish share = path_carries(p, left * (double)plait_max_u64(1, path_lanes_busy(p)), now);
+    double share_s = path_carries(p, left * (double)plait_max_u64(1, path_lanes_busy(p)), now).rest_s;
+    double lane_s = lane_carries_s(p, l, left, now);
+    double rest_s = lane_s < share_s ? lane_s : (lane_s + 3 * share_s) / 4;
 
-    if (l->state == LANE_OPENING) {
-        uint64_t due = l->opened + path_lag_ns(p, l);
-        return plait_to_s(now < due ? due - now : 2 * (now - due)) + share.rest_s;
-    }
-    double pace = plait_estimator_rate(&l->est, now);
-    double by_pace_s = pace > 0 ? left / pace : share.rest_s;
-    return (by_pace_s < share.rest_s ? by_pace_s : (by_pace_s + 3 * share.rest_s) / 4) +
-           plait_to_s(now - l->last_arrival);
+    if (l->state == LANE_BODY)
+        return rest_s + plait_to_s(now - l->last_arrival);
+    uint64_t due = l->opened + path_lag_ns(p, l);
+    return plait_to_s(now < due ? due - now : 2 * (now - due)) + rest_s;
 }

@@ -72,7 +72,8 @@ uint64_t path_outstanding(const struct plait_fetch *f, int path)
 
 uint64_t path_lag_ns(const struct path *p, const struct lane *l)
 {
-    uint64_t rtt = p->est.rtt_min_ns > 0 ? p->est.rtt_min_ns : RTT_UNKNOWN_NS;
+    uint64_t guess = plait_max_u64(RTT_UNKNOWN_NS, p->waited_ns);
+    uint64_t rtt = p->est.rtt_min_ns > 0 ? p->est.rtt_min_ns : guess;
     uint64_t lag = p->lag_ns > 0 ? p->lag_ns : rtt;
 
     return l->connected ? lag : lag + rtt;
@@ -312,6 +313,7 @@ static void learn_from_waiting(struct plait_fetch *f, struct path *p, uint64_t n
         const struct lane *l = &p->lanes[k];
         if (l->state != LANE_OPENING || l->connected || p->est.rtt_min_ns != 0)
             continue;
+        p->waited_ns = plait_max_u64(p->waited_ns, now - l->opened);
         uint64_t lanes = plait_min_u64(1 + (now - l->opened) / RTT_PER_LANE_NS, LANES_FIRST_MAX);
         if (lanes > p->lanes_want) {
             p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);

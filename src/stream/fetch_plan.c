@@ -14,6 +14,8 @@
 #include "scheduler.h"
 
 #define FIRST_BYTES       (256 * PLAIT_KIB)
+#define LONG_LAG_NS       (300 * PLAIT_MS)
+#define LONG_FIRST_BYTES  (2 * PLAIT_MIB)
 #define CHUNK_BYTES_MIN   (64 * PLAIT_KIB)
 #define PIECE_BYTES_MIN   (8 * PLAIT_KIB)
 #define TRIAL_BYTES       (64 * PLAIT_KIB)
@@ -237,11 +239,16 @@ static uint64_t bytes_left(const struct plait_fetch *f)
     return f->map.size - f->map.done_bytes;
 }
 
-static uint64_t first_chunk(const struct plait_fetch *f)
+/* The first piece of a lane on a path of which nothing is known but how long it takes to answer. */
+static uint64_t first_chunk(const struct plait_fetch *f, const struct path *p, const struct lane *l)
 {
-    uint64_t share = bytes_left(f) / (uint64_t)(8 * f->path_count);
+    uint64_t share = bytes_left(f) / (uint64_t)(8 * f->path_count), most = FIRST_BYTES;
 
-    return plait_clamp_u64(share, CHUNK_BYTES_MIN, FIRST_BYTES);
+    if (path_lag_ns(p, l) > LONG_LAG_NS) { /* one more round trip would cost more than a piece too large */
+        share = bytes_left(f) * 2 / (uint64_t)(3 * f->path_count) / PLAIT_FETCH_LANES_MAX;
+        most = LONG_FIRST_BYTES;
+    }
+    return plait_clamp_u64(share, CHUNK_BYTES_MIN, most);
 }
 
 /* A connection in slow start doubles its pace each round trip: what it brought so far it brings again in the
@@ -264,7 +271,7 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
     double path = path_rate(p, now), all = fetch_rate(f, now);
 
     if (path <= 0 || all <= 0)
-        return first_chunk(f);
+        return first_chunk(f, p, l);
     double lane = path / (double)plait_max_u64(p->lanes_want, path_lanes_busy(p) + 1);
     if (l->connected && l->pace > 0) /* connections of a path are not all alike */
         lane = l->pace > 2 * lane ? 2 * lane : l->pace < lane / 4 ? lane / 4 : l->pace;
@@ -330,10 +337,11 @@ static double thief_finish_s(const struct plait_fetch *f, int thief, bool own_pa
 {
     int path = thief / PLAIT_FETCH_LANES_MAX;
     const struct path *p = &f->paths[path];
+    const struct lane *l = &p->lanes[thief % PLAIT_FETCH_LANES_MAX];
     double before = own_path ? 0 : (double)path_outstanding(f, path);
+    double path_s = path_carries(p, before + bytes, now).rest_s, lane_s = lane_carries_s(p, l, bytes, now);
 
-    return plait_to_s(path_lag_ns(p, &p->lanes[thief % PLAIT_FETCH_LANES_MAX])) +
-           path_carries(p, before + bytes, now).rest_s;
+    return plait_to_s(path_lag_ns(p, l)) + (path_s > lane_s ? path_s : lane_s);
 }
 
 /* How much of the victim's tail the thief takes so that both finish together; 0 = not worth it. */
@@ -444,7 +452,6 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
 {
     const struct path *own = &f->paths[id / PLAIT_FETCH_LANES_MAX];
     uint64_t budget = plait_max_u64(f->map.size / 100 * DOUBLED_PERCENT, 2 * CHUNK_BYTES_MIN);
-    double lag_s = plait_to_s(path_lag_ns(own, &own->lanes[id % PLAIT_FETCH_LANES_MAX]));
     double most_s = 0;
     struct lane *late = NULL;
 
@@ -464,8 +471,7 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
         if (p == own && now - l->last_arrival < 2 * p->est.rtt_min_ns + SAME_PATH_GAIN_NS)
             continue; /* asking for it again would only slow it down */
         double finish_s = lane_finish_s(p, l, (double)left, now);
-        if (finish_s > most_s &&
-            finish_s > 1.3 * (lag_s + path_carries(own, (double)left, now).rest_s) + 0.005) {
+        if (finish_s > most_s && finish_s > 1.3 * thief_finish_s(f, id, true, (double)left, now) + 0.005) {
             most_s = finish_s;
             late = l;
         }

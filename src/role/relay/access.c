@@ -13,11 +13,11 @@
 #include "file.h"
 #include "units.h"
 
-#define FILE_MAX     (1024 * 1024)
-#define RUNNING_MAX  2 /* of the threads beside the loop, which resolve names as well */
-#define KNOWN_MAX    256
-#define KNOWN_NS     (600 * PLAIT_S)
-#define MAC_LEN      32
+#define FILE_MAX    (1024 * 1024)
+#define RUNNING_MAX 2 /* of the threads beside the loop, which resolve names as well */
+#define KNOWN_MAX   256
+#define KNOWN_NS    (600 * PLAIT_S)
+#define MAC_LEN     32
 
 struct user {
     char name[PLAIT_ASK_USER_MAX + 1];
@@ -187,7 +187,8 @@ static void run_check(void *ctx)
     const char *got = data != NULL ? crypt_r(check->credentials.secret, check->hash, data) : NULL;
     size_t len = strlen(check->hash);
 
-    check->right = got != NULL && strlen(got) == len && CRYPTO_memcmp(got, check->hash, len) == 0 && check->is_user;
+    check->right =
+        got != NULL && strlen(got) == len && CRYPTO_memcmp(got, check->hash, len) == 0 && check->is_user;
     if (data != NULL)
         explicit_bzero(data, sizeof *data);
     free(data);

@@ -1,9 +1,9 @@
 /*
  * Who may use the relay: users and the hashes of their passwords (crypt(5)).
  *
- * Hashes are slow on purpose, so they are computed beside the loop, few at a time; right answers are remembered for a
- * while, since a client sends its credentials anew with every connection. A user who does not exist costs as much as one
- * whose password is wrong.
+ * Hashes are slow on purpose, so they are computed beside the loop, few at a time; right answers are
+ * remembered for a while, since a client sends its credentials anew with every connection. A user who does
+ * not exist costs as much as one whose password is wrong.
  */
 #ifndef PLAIT_RELAY_ACCESS_H
 #define PLAIT_RELAY_ACCESS_H
@@ -31,13 +31,14 @@ enum plait_access_verdict {
 struct plait_access *plait_access_new(struct plait_loop *loop);
 /*
  * Reads lines `user:hash`, empty ones and those that begin with # apart, in place of those there were.
- * PLAIT_ERR_IO (errno), PLAIT_ERR_FORMAT and PLAIT_ERR_LIMIT with the line in *line, PLAIT_ERR_NOMEM; then nothing has
- * changed. A hash that crypt(3) does not know, or that is too weak to be worth anything, is PLAIT_ERR_FORMAT.
+ * PLAIT_ERR_IO (errno), PLAIT_ERR_FORMAT and PLAIT_ERR_LIMIT with the line in *line, PLAIT_ERR_NOMEM; then
+ * nothing has changed. A hash that crypt(3) does not know, or that is too weak to be worth anything, is
+ * PLAIT_ERR_FORMAT.
  */
 PLAIT_MUST_USE int plait_access_load(struct plait_access *a, const char *path, unsigned *line);
 /*
- * Judges. With LATER, *check is what plait_access_cancel takes, and `done` is called on the loop, where *check is no
- * longer valid.
+ * Judges. With LATER, *check is what plait_access_cancel takes, and `done` is called on the loop, where
+ * *check is no longer valid.
  */
 enum plait_access_verdict plait_access_judge(struct plait_access *a, const struct plait_credentials *c,
                                              void (*done)(void *ctx, bool yes), void *ctx,

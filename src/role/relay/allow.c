@@ -19,24 +19,24 @@ static const struct range {
     uint8_t v4_at; /* > 0: there an IPv4 address is contained, which decides where it is not public */
 } ranges[] = {
 #define V4(a, b, c, d, len) {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, V4_BITS + (len)
-    {V4(0, 0, 0, 0, 8), PLAIT_ADDRESS_NEVER, 0},        /* this network: 0.0.0.0 is this machine */
+    {V4(0, 0, 0, 0, 8), PLAIT_ADDRESS_NEVER, 0}, /* this network: 0.0.0.0 is this machine */
     {V4(10, 0, 0, 0, 8), PLAIT_ADDRESS_PRIVATE, 0},
-    {V4(100, 64, 0, 0, 10), PLAIT_ADDRESS_PRIVATE, 0},  /* behind a provider's NAT */
+    {V4(100, 64, 0, 0, 10), PLAIT_ADDRESS_PRIVATE, 0}, /* behind a provider's NAT */
     {V4(127, 0, 0, 0, 8), PLAIT_ADDRESS_PRIVATE, 0},
     {V4(169, 254, 0, 0, 16), PLAIT_ADDRESS_PRIVATE, 0}, /* link-local, and clouds' metadata */
     {V4(172, 16, 0, 0, 12), PLAIT_ADDRESS_PRIVATE, 0},
     {V4(192, 0, 0, 0, 24), PLAIT_ADDRESS_PRIVATE, 0},
     {V4(192, 168, 0, 0, 16), PLAIT_ADDRESS_PRIVATE, 0},
-    {V4(198, 18, 0, 0, 15), PLAIT_ADDRESS_PRIVATE, 0},  /* benchmarks */
-    {V4(224, 0, 0, 0, 3), PLAIT_ADDRESS_NEVER, 0},      /* multicast, reserved, broadcast */
+    {V4(198, 18, 0, 0, 15), PLAIT_ADDRESS_PRIVATE, 0}, /* benchmarks */
+    {V4(224, 0, 0, 0, 3), PLAIT_ADDRESS_NEVER, 0},     /* multicast, reserved, broadcast */
 #undef V4
     {{0}, 128, PLAIT_ADDRESS_NEVER, 0},
-    {{0}, 96, PLAIT_ADDRESS_PRIVATE, 0},                /* loopback, and IPv4-compatible */
+    {{0}, 96, PLAIT_ADDRESS_PRIVATE, 0},                      /* loopback, and IPv4-compatible */
     {{0x00, 0x64, 0xff, 0x9b}, 96, PLAIT_ADDRESS_PUBLIC, 12}, /* NAT64 */
     {{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, PLAIT_ADDRESS_PRIVATE, 0},
-    {{0x01, 0x00}, 64, PLAIT_ADDRESS_PRIVATE, 0},       /* discard-only */
-    {{0x20, 0x01}, 32, PLAIT_ADDRESS_PRIVATE, 0},       /* Teredo */
-    {{0x20, 0x02}, 16, PLAIT_ADDRESS_PUBLIC, 2},        /* 6to4 */
+    {{0x01, 0x00}, 64, PLAIT_ADDRESS_PRIVATE, 0}, /* discard-only */
+    {{0x20, 0x01}, 32, PLAIT_ADDRESS_PRIVATE, 0}, /* Teredo */
+    {{0x20, 0x02}, 16, PLAIT_ADDRESS_PUBLIC, 2},  /* 6to4 */
     {{0xfc, 0x00}, 7, PLAIT_ADDRESS_PRIVATE, 0},
     {{0xfe, 0x80}, 10, PLAIT_ADDRESS_PRIVATE, 0},
     {{0xfe, 0xc0}, 10, PLAIT_ADDRESS_PRIVATE, 0},
@@ -81,7 +81,8 @@ enum plait_address_class plait_address_class(const struct plait_address *a)
     return PLAIT_ADDRESS_PUBLIC;
 }
 
-/* Whether all addresses of the prefix are alike in not being public. Of one with IPv4 in it, the IPv4 part decides. */
+/* Whether all addresses of the prefix are alike in not being public. Of one with IPv4 in it, the IPv4 part
+ * decides. */
 static bool is_private_prefix(const struct plait_address *a, unsigned bits)
 {
     for (size_t i = 0; i < PLAIT_COUNT(ranges); i++) {
@@ -281,13 +282,14 @@ static bool has_port(const struct plait_allow_rule *rule, uint16_t port)
 bool plait_allow_may_name(const struct plait_allow *a, const char *name, uint16_t port)
 {
     for (size_t i = 0; i < a->count; i++)
-        if (has_port(&a->rules[i], port) && (a->rules[i].name[0] == '\0' || strcmp(a->rules[i].name, name) == 0))
+        if (has_port(&a->rules[i], port) &&
+            (a->rules[i].name[0] == '\0' || strcmp(a->rules[i].name, name) == 0))
             return true;
     return false;
 }
 
-static bool permits(const struct plait_allow_rule *rule, const char *name, const struct plait_address *address,
-                    enum plait_address_class class, bool is_own)
+static bool permits(const struct plait_allow_rule *rule, const char *name,
+                    const struct plait_address *address, enum plait_address_class class, bool is_own)
 {
     if (rule->name[0] != '\0')
         return name != NULL && strcmp(rule->name, name) == 0 && class == PLAIT_ADDRESS_PUBLIC && !is_own;

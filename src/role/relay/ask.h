@@ -29,12 +29,13 @@ struct plait_ask {
     char name[PLAIT_ALLOW_NAME_MAX + 1]; /* CONNECT: the host, or "" where it is an address */
     struct plait_address address;
     uint16_t port;
-    struct plait_text credentials; /* the value of Proxy-Authorization, or of Authorization for SELF; len 0: none */
+    struct plait_text
+        credentials; /* the value of Proxy-Authorization, or of Authorization for SELF; len 0: none */
 };
 
 /*
- * PLAIT_ERR_TRUNC where the head has not ended yet, PLAIT_ERR_LIMIT where it will be too long, PLAIT_ERR_FORMAT. On
- * success *used is the length of the head.
+ * PLAIT_ERR_TRUNC where the head has not ended yet, PLAIT_ERR_LIMIT where it will be too long,
+ * PLAIT_ERR_FORMAT. On success *used is the length of the head.
  */
 PLAIT_MUST_USE int plait_ask_parse(const char *s, size_t len, struct plait_ask *out, size_t *used);
 

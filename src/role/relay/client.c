@@ -6,11 +6,11 @@
  *     RESOLVE  the name of its destination is being resolved
  *     CONNECT  one address after the other is being tried
  *     TUNNEL   two pumps carry bytes, until both directions have ended or one is broken
- *     BYE      an answer that is not a tunnel is being sent; then what the client still sends is drained, so that the
- *              kernel does not take the answer back with a reset
+ *     BYE      an answer that is not a tunnel is being sent; then what the client still sends is drained, so
+ * that the kernel does not take the answer back with a reset
  *
- * Each state has a deadline, at which the relay looks twice a second. A tunnel that breaks on one side is reset on the
- * other: an end of the data that is none must not look like one.
+ * Each state has a deadline, at which the relay looks twice a second. A tunnel that breaks on one side is
+ * reset on the other: an end of the data that is none must not look like one.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -137,12 +137,18 @@ static void write_log(struct plait_client *c, const char *end)
     }
     if (c->far != NULL && c->address_at < c->address_count) {
         v4 = plait_address_is_v4(&c->addresses[c->address_at]);
-        inet_ntop(v4 ? AF_INET : AF_INET6, c->addresses[c->address_at].bytes + (v4 ? 12 : 0), address, sizeof address);
+        inet_ntop(v4 ? AF_INET : AF_INET6, c->addresses[c->address_at].bytes + (v4 ? 12 : 0), address,
+                  sizeof address);
     }
-    struct plait_log_entry entry = {
-        .peer = &c->peer, .user = c->user, .target = target, .address = address, .status = c->status,
-        .up = c->up.carried, .down = c->down.carried,
-        .seconds = plait_to_s(plait_since(c->relay->loop.now, c->started)), .end = end};
+    struct plait_log_entry entry = {.peer = &c->peer,
+                                    .user = c->user,
+                                    .target = target,
+                                    .address = address,
+                                    .status = c->status,
+                                    .up = c->up.carried,
+                                    .down = plait_since(c->down.carried, sizeof established - 1),
+                                    .seconds = plait_to_s(plait_since(c->relay->loop.now, c->started)),
+                                    .end = end};
     plait_log_write(c->relay, &entry);
 }
 
@@ -229,8 +235,8 @@ static void drain_bye(struct plait_client *c)
 }
 
 /* Answers with something that is not a tunnel. `extra` are whole lines of the head. */
-static void answer(struct plait_client *c, int status, const char *reason, const char *extra, const char *type,
-                   const char *body)
+static void answer(struct plait_client *c, int status, const char *reason, const char *extra,
+                   const char *type, const char *body)
 {
     size_t size = strlen(body) + strlen(extra) + 512;
 
@@ -244,10 +250,11 @@ static void answer(struct plait_client *c, int status, const char *reason, const
         close_client(c, "out of memory", true);
         return;
     }
-    int len = snprintf(c->reply, size,
-                       "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
-                       "Connection: close\r\n%s\r\n%s",
-                       status, reason, type, strlen(body), extra, c->ask.is_head ? "" : body);
+    int len =
+        snprintf(c->reply, size,
+                 "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
+                 "Connection: close\r\n%s\r\n%s",
+                 status, reason, type, strlen(body), extra, c->ask.is_head ? "" : body);
     c->reply_len = (size_t)len;
     say_bye(c);
 }
@@ -311,6 +318,10 @@ static void run_tunnel(struct plait_client *c, bool up, bool down)
         (down && plait_pump_run(&c->down, budget) == PLAIT_PUMP_BROKEN)) {
         close_client(c, "broken", true);
         return;
+    }
+    if (c->up.early_len == 0) {
+        free(c->head);
+        c->head = NULL;
     }
     uint64_t moved = c->up.carried + c->down.carried - before;
     if (moved > 0)
@@ -450,6 +461,8 @@ static bool is_own(const struct plait_address *a)
     struct sockaddr_storage address;
     char name[IF_NAMESIZE];
 
+    if (plait_address_class(a) != PLAIT_ADDRESS_PUBLIC)
+        return false; /* others are judged by their class */
     socket_address(a, 0, &address);
     return plait_iface_of_address((struct sockaddr *)&address, name) != PLAIT_ERR_NOTFOUND;
 }
@@ -519,16 +532,14 @@ static void resolve(struct plait_client *c)
 {
     struct plait_relay *relay = c->relay;
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    char name[PLAIT_ALLOW_NAME_MAX + 2];
 
     if (!plait_allow_may_name(&relay->allow, c->ask.name, c->ask.port)) {
         begin_connect(c);
         return;
     }
-    snprintf(name, sizeof name, "%s%s", c->ask.name, strchr(c->ask.name, '.') != NULL ? "." : "");
     c->resolver.data = c;
     if (relay->resolving >= RESOLVING_MAX ||
-        uv_getaddrinfo(&relay->loop.uv, &c->resolver, on_resolved, name, NULL, &hints) != 0) {
+        uv_getaddrinfo(&relay->loop.uv, &c->resolver, on_resolved, c->ask.name, NULL, &hints) != 0) {
         refuse(c, 503, "Service Unavailable", "Too many names are being resolved.\n");
         return;
     }
@@ -649,7 +660,8 @@ static void read_head(struct plait_client *c)
 static void on_tunnel(struct plait_client *c, bool near, int events)
 {
     struct plait_pump *in = near ? &c->up : &c->down, *out = near ? &c->down : &c->up;
-    bool run_in = (events & UV_READABLE) != 0 && reads(in), run_out = (events & UV_WRITABLE) != 0 && writes(out);
+    bool run_in = (events & UV_READABLE) != 0 && reads(in),
+         run_out = (events & UV_WRITABLE) != 0 && writes(out);
 
     run_tunnel(c, near ? run_in : run_out, near ? run_out : run_in);
 }
@@ -709,7 +721,10 @@ static void expire(struct plait_client *c)
         refuse(c, 503, "Service Unavailable", "Too many passwords are being checked.\n");
         break;
     case TUNNEL:
-        close_client(c, "idle", true);
+        if (c->is_paused) /* it is we who let nothing move */
+            c->deadline = c->relay->loop.now + c->relay->options->idle_s * PLAIT_S;
+        else
+            close_client(c, "idle", true);
         break;
     case BYE:
         close_client(c, "answered", true);

@@ -58,10 +58,11 @@ void plait_log_write(struct plait_relay *relay, const struct plait_log_entry *e)
     if (relay->log == NULL)
         return;
     write_time(at, sizeof at);
-    json_t *line = json_pack("{s:s, s:s, s:o, s:o, s:o, s:i, s:I, s:I, s:f, s:s}", "time", at, "client",
-                             plait_endpoint_text(e->peer, peer), "user", text_or_null(e->user), "target",
-                             text_or_null(e->target), "address", text_or_null(e->address), "status", e->status, "up",
-                             (json_int_t)e->up, "down", (json_int_t)e->down, "seconds", e->seconds, "end", e->end);
+    json_t *line =
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:i, s:I, s:I, s:f, s:s}", "time", at, "client",
+                  plait_endpoint_text(e->peer, peer), "user", text_or_null(e->user), "target",
+                  text_or_null(e->target), "address", text_or_null(e->address), "status", e->status, "up",
+                  (json_int_t)e->up, "down", (json_int_t)e->down, "seconds", e->seconds, "end", e->end);
     char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
     if (text != NULL)
         fprintf(relay->log, "%s\n", text); /* a log that cannot be written must not stop the relay */

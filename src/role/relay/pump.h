@@ -1,9 +1,9 @@
 /*
- * One direction of a tunnel: bytes go from one socket to another through a pipe in the kernel (splice(2)), never through
- * our memory.
+ * One direction of a tunnel: bytes go from one socket to another through a pipe in the kernel (splice(2)),
+ * never through our memory.
  *
- * A pump holds a pipe only while bytes are in it, so that a thousand idle tunnels need no more descriptors than their
- * sockets. Pipes that are empty are kept for the next pump, up to a bound.
+ * A pump holds a pipe only while bytes are in it, so that a thousand idle tunnels need no more descriptors
+ * than their sockets. Pipes that are empty are kept for the next pump, up to a bound.
  */
 #ifndef PLAIT_RELAY_PUMP_H
 #define PLAIT_RELAY_PUMP_H

@@ -1,6 +1,6 @@
 /*
- * The role that carries other people's connections: an HTTP proxy for CONNECT (RFC 9110 section 9.3.6) that serves the
- * destinations of its allow-list (allow.h) and no others.
+ * The role that carries other people's connections: an HTTP proxy for CONNECT (RFC 9110 section 9.3.6) that
+ * serves the destinations of its allow-list (allow.h) and no others.
  */
 #ifndef PLAIT_RELAY_RELAY_H
 #define PLAIT_RELAY_RELAY_H
@@ -22,18 +22,18 @@ struct plait_relay_options {
     const char *listen; /* as plait_listener_config has it */
     const char *const *allow;
     size_t allow_count;
-    const char *auth_file;     /* of access.h; NULL: no credentials are asked for */
-    unsigned connections_max;  /* in all */
+    const char *auth_file;    /* of access.h; NULL: no credentials are asked for */
+    unsigned connections_max; /* in all */
     unsigned per_address_max;
-    unsigned idle_s;           /* a tunnel in which nothing moves for so long is closed */
-    unsigned connect_s;        /* to resolve and connect, all addresses together */
-    unsigned grace_s;          /* for tunnels to end by themselves after the first SIGTERM */
-    double rate;               /* bytes/s of all tunnels together, both directions; 0 = no limit */
-    const char *log_file;      /* JSON lines are appended; NULL: standard error; "": no log */
-    bool json;                 /* one line on standard output once it listens */
+    unsigned idle_s;              /* a tunnel in which nothing moves for so long is closed */
+    unsigned connect_s;           /* to resolve and connect, all addresses together */
+    unsigned grace_s;             /* for tunnels to end by themselves after the first SIGTERM */
+    double rate;                  /* bytes/s of all tunnels together, both directions; 0 = no limit */
+    const char *log_file;         /* JSON lines are appended; NULL: standard error; "": no log */
+    bool json;                    /* one line on standard output once it listens */
     const char *const *directors; /* URLs of one director, to register with */
     size_t director_count;
-    const char *secret_file; /* of sign.h, for the director */
+    const char *secret_file;                    /* of sign.h, for the director */
     const char *cert_file, *key_file, *ca_file; /* PEM, for a director with TLS */
     const char *public_url; /* where clients reach the relay; NULL: the listening address, unless it is all */
     const char *name;       /* its id at the director; NULL: made from host and port */

@@ -25,9 +25,10 @@ struct plait_relay {
     struct plait_signal term, interrupt, hangup;
     struct plait_timer tick; /* looks at the clients' deadlines */
     bool is_ticking;
-    struct plait_timer refill;                       /* when the rate allows more */
-    struct plait_bucket bucket;                      /* where options->rate > 0 */
-    struct plait_client *paused, **last_paused;      /* by the rate, in the order in which they may go on */
+    struct plait_timer grace;                   /* when draining has taken long enough */
+    struct plait_timer refill;                  /* when the rate allows more */
+    struct plait_bucket bucket;                 /* where options->rate > 0 */
+    struct plait_client *paused, **last_paused; /* by the rate, in the order in which they may go on */
     struct plait_client *clients;
     struct plait_pipes pipes;
     unsigned resolving;

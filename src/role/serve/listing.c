@@ -246,8 +246,8 @@ int plait_listing_html(const struct plait_listing *l, const char *path, char **t
     return finish(f, &made, text);
 }
 
-/* A JSON string of any bytes, or NULL. */
-static json_t *string_of(const char *s)
+/* A JSON string of both, whatever bytes they hold, or NULL. */
+static json_t *string_of(const char *before, const char *s)
 {
     char *made = NULL;
     size_t len;
@@ -255,6 +255,7 @@ static json_t *string_of(const char *s)
 
     if (f == NULL)
         return NULL;
+    fputs(before, f);
     each_character(s, put_plain, f);
     if (finish(f, &made, &made) != PLAIT_OK)
         return NULL;
@@ -271,7 +272,7 @@ static json_t *entry_of(const struct plait_listing_entry *e, struct plait_digest
 
     write_href(e, href);
     write_time(&e->st, when);
-    json_t *o = json_pack("{s:o, s:s, s:s, s:s}", "name", string_of(e->name), "href", href, "type",
+    json_t *o = json_pack("{s:o, s:s, s:s, s:s}", "name", string_of("", e->name), "href", href, "type",
                           dir ? "directory" : "file", "modified", when);
     if (o == NULL || dir)
         return o;
@@ -298,7 +299,7 @@ int plait_listing_json(const struct plait_listing *l, const char *path, struct p
         return PLAIT_ERR_NOMEM;
     }
     json_t *whole =
-        json_pack("{s:o, s:b, s:o}", "path", string_of(path), "truncated", l->truncated, "entries", entries);
+        json_pack("{s:o, s:b, s:o}", "path", string_of("/", path), "truncated", l->truncated, "entries", entries);
     char *made = whole != NULL ? json_dumps(whole, JSON_INDENT(1)) : NULL;
     json_decref(whole);
     if (made == NULL)
