@@ -241,7 +241,7 @@ static void set_up_multi(struct plait_http *h)
 static size_t buffer_for(double rate)
 {
     if (rate <= 0)
-        return 256 * PLAIT_KIB;
+        return 512 * PLAIT_KIB;
     return (size_t)plait_clamp_u64((uint64_t)(rate / 20), PLAIT_KIB, 64 * PLAIT_KIB);
 }
 
