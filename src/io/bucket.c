@@ -32,7 +32,7 @@ bool plait_bucket_is_empty(struct plait_bucket *b, uint64_t now)
 
 uint64_t plait_bucket_ready_at(const struct plait_bucket *b)
 {
-    double want = b->burst / 16 - b->credit;
+    double want = b->burst / 32 - b->credit;
 
     return want <= 0 ? b->at : plait_add_sat(b->at, plait_time_to_carry(want, b->rate));
 }

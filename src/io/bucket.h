@@ -20,7 +20,7 @@ struct plait_bucket {
 void plait_bucket_init(struct plait_bucket *b, double rate, double burst, uint64_t now);
 void plait_bucket_take(struct plait_bucket *b, uint64_t now, double bytes);
 bool plait_bucket_is_empty(struct plait_bucket *b, uint64_t now);
-/* When the credit will be a sixteenth of a burst. */
+/* When the credit will be a thirty-second part of a burst. */
 uint64_t plait_bucket_ready_at(const struct plait_bucket *b);
 
 #endif

@@ -5,6 +5,12 @@
 
 #include "units.h"
 
+/*
+ * Curl reads a connection until there is nothing more, up to a hundred times its buffer. What comes faster than that
+ * would keep everybody else waiting, so a lane is held after so many bytes and goes on after the others' turn.
+ */
+#define TAKE_MAX ((size_t)(8 * PLAIT_MIB))
+
 /* A descriptor that curl wants to be watched. */
 struct plait_http_sock {
     uv_poll_t poll;
@@ -52,8 +58,11 @@ static void act(struct plait_http *h, curl_socket_t fd, int flags)
 {
     int running;
 
+    h->taken = 0;
     curl_multi_socket_action(h->multi, fd, flags, &running);
     reap(h);
+    if (h->taken >= TAKE_MAX && !h->throttled)
+        plait_timer_set(&h->refill, h->config.loop->now);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -109,6 +118,11 @@ static struct plait_http_sock *new_sock(struct plait_http *h, int fd)
         h->socks->link = &sock->next;
     h->socks = sock;
     return sock;
+}
+
+bool plait_http_must_hold(const struct plait_http *h)
+{
+    return h->throttled || h->taken >= TAKE_MAX;
 }
 
 void plait_http_list(struct plait_http_lane *lane)
@@ -205,11 +219,12 @@ static void on_refill(void *ctx)
 {
     struct plait_http *h = ctx;
 
-    if (plait_bucket_is_empty(&h->bucket, h->config.loop->now)) {
+    if (h->throttled && plait_bucket_is_empty(&h->bucket, h->config.loop->now)) {
         plait_timer_set(&h->refill, plait_bucket_ready_at(&h->bucket));
         return;
     }
     h->throttled = false;
+    h->taken = 0;
     release_lanes(h);
 }
 
@@ -217,6 +232,7 @@ void plait_http_count(struct plait_http *h, size_t bytes)
 {
     uint64_t now = h->config.loop->now;
 
+    h->taken += bytes;
     if (h->config.rate <= 0)
         return;
     plait_bucket_take(&h->bucket, now, (double)bytes);
@@ -241,7 +257,7 @@ static void set_up_multi(struct plait_http *h)
 static size_t buffer_for(double rate)
 {
     if (rate <= 0)
-        return 512 * PLAIT_KIB;
+        return 1024 * PLAIT_KIB;
     return (size_t)plait_clamp_u64((uint64_t)(rate / 20), PLAIT_KIB, 64 * PLAIT_KIB);
 }
 
@@ -264,7 +280,7 @@ struct plait_http *plait_http_new(const struct plait_http_config *config)
     plait_timer_init(&h->timer, config->loop, on_timer, h);
     plait_timer_init(&h->refill, config->loop, on_refill, h);
     if (config->rate > 0)
-        plait_bucket_init(&h->bucket, config->rate, config->rate / 4, config->loop->now);
+        plait_bucket_init(&h->bucket, config->rate, config->rate / 2, config->loop->now);
     set_up_multi(h);
     return h;
 }

