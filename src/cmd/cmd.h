@@ -1,5 +1,6 @@
 /*
- * The subcommands. Each gets its own arguments, argv[0] being its name, and returns the exit status of the program.
+ * The subcommands. Each gets its own arguments, argv[0] being its name, and returns the exit status of the
+ * program.
  */
 #ifndef PLAIT_CMD_CMD_H
 #define PLAIT_CMD_CMD_H

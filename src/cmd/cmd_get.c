@@ -30,15 +30,20 @@ struct get_cmd {
 static const char help[] =
     "usage: plait get [OPTION]... URL...\n"
     "\n"
-    "Fetches one file. The URLs are copies of it, on several servers; or a Metalink document (.meta4, .metalink),\n"
+    "Fetches one file. The URLs are copies of it, on several servers; or a Metalink document (.meta4, "
+    ".metalink),\n"
     "here or on a server, that names them. All are used at once.\n"
     "\n"
-    "  -o, --output FILE      where to; - is standard output, in order. Without: a name of the server's making\n"
+    "  -o, --output FILE      where to; - is standard output, in order. Without: a name of the server's "
+    "making\n"
     "  -f, --force            replace FILE if it exists\n"
     "  -q, --quiet            tell nothing but errors\n"
-    "      --json             tell everything, a JSON object per line, on standard output (with -o - on standard error)\n"
-    "      --via ROUTE        leave by this interface, local address or proxy (http, https, socks5, socks5h URL);\n"
-    "                         given several times, by all of them at once; `all` is every interface with a default route\n"
+    "      --json             tell everything, a JSON object per line, on standard output (with -o - on "
+    "standard error)\n"
+    "      --via ROUTE        leave by this interface, local address or proxy (http, https, socks5, socks5h "
+    "URL);\n"
+    "                         given several times, by all of them at once; `all` is every interface with a "
+    "default route\n"
     "      --checksum ALG=HEX what the whole must have: sha-256, sha-512, sha-384 or md5\n"
     "      --header LINE      send this field with each request\n"
     "      --user NAME:PASS   for the servers that the URLs name\n"
@@ -52,7 +57,8 @@ static const char help[] =
     "  -h, --help             this\n"
     "\n"
     "A run that was stopped goes on where it was when the same command is given again.\n"
-    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 a file here, 4 no source could be used, 5 the content is wrong,\n"
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 a file here, 4 no source could be used, 5 the content "
+    "is wrong,\n"
     "130 and 143 interrupted.\n";
 
 enum long_option {
@@ -191,16 +197,17 @@ static int usage(const char *format, ...)
 static int take_checksum(struct get_cmd *c, const char *text)
 {
     if (plait_digest_parse_option(text, strlen(text), &c->options.digest) != PLAIT_OK)
-        return usage("--checksum %.200s is not of the form sha-256=HEX, with all the digits that the algorithm has",
-                     text);
+        return usage(
+            "--checksum %.200s is not of the form sha-256=HEX, with all the digits that the algorithm has",
+            text);
     return 0;
 }
 
 /* Fields that say what part is wanted, and of what, are plait's own. */
 static bool is_reserved(const char *line)
 {
-    static const char *const names[] = {"range",          "if-range",          "accept-encoding", "connection",
-                                        "content-length", "transfer-encoding", "te"};
+    static const char *const names[] = {
+        "range", "if-range", "accept-encoding", "connection", "content-length", "transfer-encoding", "te"};
     size_t len = strcspn(line, ":");
 
     for (size_t i = 0; i < PLAIT_COUNT(names); i++)
@@ -213,7 +220,8 @@ static int take_header(struct get_cmd *c, const char *line)
 {
     const char *colon = strchr(line, ':');
 
-    if (colon == NULL || colon == line || strpbrk(line, "\r\n") != NULL || strcspn(line, " \t") < (size_t)(colon - line))
+    if (colon == NULL || colon == line || strpbrk(line, "\r\n") != NULL ||
+        strcspn(line, " \t") < (size_t)(colon - line))
         return usage("--header %.100s is not of the form Name: value", line);
     if (is_reserved(line))
         return usage("--header %.100s: that field is plait's own", line);

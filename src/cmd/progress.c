@@ -128,7 +128,8 @@ static void put_whole(struct frame *f, const struct plait_get_progress *now)
     char cells[BAR_MAX + 3], done[PLAIT_QUANTITY_MAX], size[PLAIT_QUANTITY_MAX], rate[PLAIT_QUANTITY_MAX],
         left[PLAIT_QUANTITY_MAX];
     bool file = is_busy_with_file(now), known = now->fetch.size != PLAIT_FETCH_UNKNOWN;
-    uint64_t part = file ? now->phase_done : now->fetch.kept_bytes, whole = file ? now->phase_total : now->fetch.size;
+    uint64_t part = file ? now->phase_done : now->fetch.kept_bytes,
+             whole = file ? now->phase_total : now->fetch.size;
     double share = share_of(part, whole);
     const char *word = phase_word(now->phase);
 
@@ -140,8 +141,8 @@ static void put_whole(struct frame *f, const struct plait_get_progress *now)
         put_line(f, "%3.0f%% %s %s of %s  %s  %s", share * 100, bar(share, f->width, cells), done, size, word,
                  now->output);
     else if (known)
-        put_line(f, "%3.0f%% %s %s of %s  %s/s  %s%s  %s", share * 100, bar(share, f->width, cells), done, size, rate,
-                 left, left[0] != '\0' ? " left" : "", now->output);
+        put_line(f, "%3.0f%% %s %s of %s  %s/s  %s%s  %s", share * 100, bar(share, f->width, cells), done,
+                 size, rate, left, left[0] != '\0' ? " left" : "", now->output);
     else
         put_line(f, "     %s %s  %s/s  %s", bar(0, f->width, cells), done, rate, now->output);
 }
@@ -149,8 +150,8 @@ static void put_whole(struct frame *f, const struct plait_get_progress *now)
 static void put_path(struct frame *f, const struct plait_get_progress *now, const struct plait_get_path *path)
 {
     char cells[BAR_MAX + 3], rate[PLAIT_QUANTITY_MAX];
-    double share = share_of(path->info.kept_bytes, now->fetch.kept_bytes - plait_min_u64(now->resumed,
-                                                                                        now->fetch.kept_bytes));
+    double share = share_of(path->info.kept_bytes,
+                            now->fetch.kept_bytes - plait_min_u64(now->resumed, now->fetch.kept_bytes));
     const char *word = state_word(path->info.state);
     bool named = strcmp(path->route, "default") != 0;
 
@@ -182,7 +183,8 @@ static void draw_bars(struct plait_progress *p, const struct plait_get_progress 
 
 static void write_line(struct plait_progress *p, const struct plait_get_progress *now)
 {
-    char done[PLAIT_QUANTITY_MAX], size[PLAIT_QUANTITY_MAX], rate[PLAIT_QUANTITY_MAX], left[PLAIT_QUANTITY_MAX];
+    char done[PLAIT_QUANTITY_MAX], size[PLAIT_QUANTITY_MAX], rate[PLAIT_QUANTITY_MAX],
+        left[PLAIT_QUANTITY_MAX];
     bool known = now->fetch.size != PLAIT_FETCH_UNKNOWN;
 
     if (now->elapsed_ns < p->line_at + PLAIT_PROGRESS_LINE_NS)
@@ -196,8 +198,8 @@ static void write_line(struct plait_progress *p, const struct plait_get_progress
         fprintf(stderr, "plait: %s\n", phase_word(now->phase));
     else if (known)
         fprintf(stderr, "plait: %.0f%%, %s of %s, %s/s%s%s%s\n",
-                share_of(now->fetch.kept_bytes, now->fetch.size) * 100, done, size, rate, left[0] != '\0' ? ", " : "",
-                left, left[0] != '\0' ? " left" : "");
+                share_of(now->fetch.kept_bytes, now->fetch.size) * 100, done, size, rate,
+                left[0] != '\0' ? ", " : "", left, left[0] != '\0' ? " left" : "");
     else
         fprintf(stderr, "plait: %s, %s/s\n", done, rate);
 }

@@ -1,6 +1,6 @@
 /*
- * Progress on standard error: on a terminal a bar for the whole and one for each path, drawn over again; elsewhere a
- * plain line now and then.
+ * Progress on standard error: on a terminal a bar for the whole and one for each path, drawn over again;
+ * elsewhere a plain line now and then.
  */
 #ifndef PLAIT_CMD_PROGRESS_H
 #define PLAIT_CMD_PROGRESS_H

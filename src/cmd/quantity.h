@@ -12,8 +12,9 @@
 #define PLAIT_QUANTITY_MAX 24
 
 /*
- * A number of bytes: digits, perhaps with a fraction, and perhaps k, M, G or T (of either case, `iB` or `B` may follow),
- * each 1024 times the one before. PLAIT_ERR_FORMAT, or PLAIT_ERR_RANGE for what is not above 0 or above 2^62.
+ * A number of bytes: digits, perhaps with a fraction, and perhaps k, M, G or T (of either case, `iB` or `B`
+ * may follow), each 1024 times the one before. PLAIT_ERR_FORMAT, or PLAIT_ERR_RANGE for what is not above 0
+ * or above 2^62.
  */
 PLAIT_MUST_USE int plait_quantity_parse_bytes(const char *text, uint64_t *bytes);
 /* Seconds, perhaps with a fraction, above 0 and at most a year. */

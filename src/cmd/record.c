@@ -80,10 +80,10 @@ static const char *state_name(enum plait_fetch_path_state state)
 static json_t *fetch_event(const struct plait_fetch_event *e, double t)
 {
     static const char *const names[] = {
-        [PLAIT_FETCH_EV_SIZE] = "size",           [PLAIT_FETCH_EV_PATH_STATE] = "state",
-        [PLAIT_FETCH_EV_STEAL] = "steal",         [PLAIT_FETCH_EV_NO_RANGES] = "no-ranges",
-        [PLAIT_FETCH_EV_DIFFERS] = "differs",     [PLAIT_FETCH_EV_CONDEMNED] = "condemned",
-        [PLAIT_FETCH_EV_CHANGED] = "changed",     [PLAIT_FETCH_EV_SIZE_DIFFERS] = "size-differs",
+        [PLAIT_FETCH_EV_SIZE] = "size",       [PLAIT_FETCH_EV_PATH_STATE] = "state",
+        [PLAIT_FETCH_EV_STEAL] = "steal",     [PLAIT_FETCH_EV_NO_RANGES] = "no-ranges",
+        [PLAIT_FETCH_EV_DIFFERS] = "differs", [PLAIT_FETCH_EV_CONDEMNED] = "condemned",
+        [PLAIT_FETCH_EV_CHANGED] = "changed", [PLAIT_FETCH_EV_SIZE_DIFFERS] = "size-differs",
     };
     json_t *o = new_event(names[e->kind], t);
 
@@ -225,13 +225,15 @@ void plait_record_summary(FILE *to, const struct plait_get_result *result)
     set(o, "resumed", bytes_of(p->resumed));
     set(o, "emitted", bytes_of(p->emitted));
     set(o, "seconds", json_real(seconds));
-    set(o, "rate", json_real(seconds > 0 ? (double)plait_since(p->fetch.kept_bytes, p->resumed) / seconds : 0));
+    set(o, "rate",
+        json_real(seconds > 0 ? (double)plait_since(p->fetch.kept_bytes, p->resumed) / seconds : 0));
     set(o, "duplicated", bytes_of(p->fetch.dup_bytes));
     set(o, "compared", bytes_of(p->fetch.check_bytes));
     set(o, "digest", json_string(digests[result->digest_state]));
-    set(o, "digest_algorithm", result->digest_state == PLAIT_GET_DIGEST_NONE
-                                   ? json_null()
-                                   : json_string(plait_digest_alg_name(result->digest_alg)));
+    set(o, "digest_algorithm",
+        result->digest_state == PLAIT_GET_DIGEST_NONE
+            ? json_null()
+            : json_string(plait_digest_alg_name(result->digest_alg)));
     set(o, "digest_from", text_or_null(result->digest_origin));
     set(o, "exit", json_integer(result->exit_status));
     set(o, "error", text_or_null(result->error));

@@ -1,8 +1,8 @@
 /*
  * A token bucket in bytes: how much may pass now, so that a rate is kept over any longer time.
  *
- * What passes is taken after the fact, so the credit may fall below zero; it begins there and grows with time up to
- * `burst`.
+ * What passes is taken after the fact, so the credit may fall below zero; it begins there and grows with time
+ * up to `burst`.
  */
 #ifndef PLAIT_IO_BUCKET_H
 #define PLAIT_IO_BUCKET_H

@@ -19,7 +19,8 @@ static enum plait_egress_fail find_address(const struct plait_egress *e, const s
     if (!e->has_address) {
         if (if_nametoindex(e->interface) == 0)
             return PLAIT_EGRESS_GONE;
-        return plait_iface_address(e->interface, dest, out) == PLAIT_OK ? PLAIT_EGRESS_OK : PLAIT_EGRESS_FAMILY;
+        return plait_iface_address(e->interface, dest, out) == PLAIT_OK ? PLAIT_EGRESS_OK
+                                                                        : PLAIT_EGRESS_FAMILY;
     }
     if (e->address.ss_family != dest->sa_family)
         return PLAIT_EGRESS_FAMILY;
@@ -27,7 +28,8 @@ static enum plait_egress_fail find_address(const struct plait_egress *e, const s
     return PLAIT_EGRESS_OK;
 }
 
-static enum plait_egress_fail bind_to(const struct plait_egress *e, int fd, const struct sockaddr_storage *address)
+static enum plait_egress_fail bind_to(const struct plait_egress *e, int fd,
+                                      const struct sockaddr_storage *address)
 {
     static const int on = 1;
     const struct sockaddr *from = (const struct sockaddr *)address;
@@ -74,7 +76,8 @@ enum plait_egress_fail plait_egress_verify(const struct plait_egress *e, int fd)
         strncmp(device, e->interface, sizeof device) != 0)
         return PLAIT_EGRESS_ASTRAY;
     if (getsockname(fd, (struct sockaddr *)&local, &local_len) != 0 ||
-        plait_iface_of_address((struct sockaddr *)&local, owner) != PLAIT_OK || strcmp(owner, e->interface) != 0)
+        plait_iface_of_address((struct sockaddr *)&local, owner) != PLAIT_OK ||
+        strcmp(owner, e->interface) != 0)
         return PLAIT_EGRESS_ASTRAY;
     return PLAIT_EGRESS_OK;
 }

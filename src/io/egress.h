@@ -1,9 +1,9 @@
 /*
  * Sockets that leave through one interface and no other.
  *
- * The socket is bound to the device (SO_BINDTODEVICE) and to an address of it, so that rules that route by source
- * address hold as well; once it is connected both are looked at again. There is no falling back: what cannot be bound
- * is not opened.
+ * The socket is bound to the device (SO_BINDTODEVICE) and to an address of it, so that rules that route by
+ * source address hold as well; once it is connected both are looked at again. There is no falling back: what
+ * cannot be bound is not opened.
  */
 #ifndef PLAIT_IO_EGRESS_H
 #define PLAIT_IO_EGRESS_H
@@ -30,7 +30,8 @@ enum plait_egress_fail {
     PLAIT_EGRESS_ASTRAY, /* the socket is connected, but not through the interface */
 };
 
-/* A socket for `dest`. Returns the descriptor, which the caller closes, or −1 with *fail, and errno where it applies. */
+/* A socket for `dest`. Returns the descriptor, which the caller closes, or −1 with *fail, and errno where it
+ * applies. */
 int plait_egress_open(const struct plait_egress *e, int type, int protocol, const struct sockaddr *dest,
                       enum plait_egress_fail *fail);
 /* Looks at a connected socket of plait_egress_open. */

@@ -15,16 +15,18 @@ PLAIT_MUST_USE int plait_write_all(int fd, const void *bytes, size_t len);
 /* All `len` bytes; PLAIT_ERR_TRUNC where the file ends before, or PLAIT_ERR_IO (errno). */
 PLAIT_MUST_USE int plait_pread_all(int fd, void *bytes, size_t len, uint64_t offset);
 /*
- * The whole of an open regular file. The bytes are the caller's to free; there is one more, a NUL, after them.
- * PLAIT_ERR_LIMIT above `max`, PLAIT_ERR_NOMEM, PLAIT_ERR_IO (errno).
+ * The whole of an open regular file. The bytes are the caller's to free; there is one more, a NUL, after
+ * them. PLAIT_ERR_LIMIT above `max`, PLAIT_ERR_NOMEM, PLAIT_ERR_IO (errno).
  */
 PLAIT_MUST_USE int plait_read_file(int fd, size_t max, uint8_t **bytes, size_t *len);
 
-/* Opens (or, with O_CREAT, makes) a file of ours for reading and writing: a regular one, no link. −1 with errno. */
+/* Opens (or, with O_CREAT, makes) a file of ours for reading and writing: a regular one, no link. −1 with
+ * errno. */
 int plait_open_own(const char *path, int flags, unsigned mode);
 /* Takes the lock that keeps a second process out. PLAIT_ERR_STATE where it is taken, PLAIT_ERR_IO (errno). */
 PLAIT_MUST_USE int plait_lock(int fd);
-/* Gives a file its final name; with `replace` false PLAIT_ERR_STATE where the name is taken. PLAIT_ERR_IO (errno). */
+/* Gives a file its final name; with `replace` false PLAIT_ERR_STATE where the name is taken. PLAIT_ERR_IO
+ * (errno). */
 PLAIT_MUST_USE int plait_rename(const char *from, const char *to, int replace);
 /* The directory in which `path` lies, to disk. Not every file system can; that is no error. */
 void plait_sync_directory(const char *path);

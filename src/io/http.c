@@ -6,8 +6,9 @@
 #include "units.h"
 
 /*
- * Curl reads a connection until there is nothing more, up to a hundred times its buffer. What comes faster than that
- * would keep everybody else waiting, so a lane is held after so many bytes and goes on after the others' turn.
+ * Curl reads a connection until there is nothing more, up to a hundred times its buffer. What comes faster
+ * than that would keep everybody else waiting, so a lane is held after so many bytes and goes on after the
+ * others' turn.
  */
 #define TAKE_MAX ((size_t)(8 * PLAIT_MIB))
 
@@ -166,15 +167,16 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userp, void *
             return -1;
         curl_multi_assign(h->multi, fd, sock);
     }
-    sock->wanted = ((what & CURL_POLL_IN) != 0 ? UV_READABLE : 0) | ((what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0);
+    sock->wanted =
+        ((what & CURL_POLL_IN) != 0 ? UV_READABLE : 0) | ((what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0);
     watch(sock);
     return 0;
 }
 
 /*
- * Curl closes the losers of a race between addresses without a word, and the kernel then forgets that they were
- * watched. When the number comes back for another socket of the same transfer, curl sees no difference and says
- * nothing either: so the loop has to be told anew.
+ * Curl closes the losers of a race between addresses without a word, and the kernel then forgets that they
+ * were watched. When the number comes back for another socket of the same transfer, curl sees no difference
+ * and says nothing either: so the loop has to be told anew.
  */
 void plait_http_forget_fd(struct plait_http *h, int fd)
 {
@@ -197,13 +199,17 @@ static int on_timeout_wanted(CURLM *multi, long timeout_ms, void *userp)
     struct plait_http *h = userp;
 
     (void)multi;
-    plait_timer_set(&h->timer, timeout_ms < 0 ? PLAIT_NEVER : h->config.loop->now + (uint64_t)timeout_ms * PLAIT_MS);
+    plait_timer_set(&h->timer,
+                    timeout_ms < 0 ? PLAIT_NEVER : h->config.loop->now + (uint64_t)timeout_ms * PLAIT_MS);
     return 0;
 }
 
-/* The lanes that were held go on, until the credit is used up again; those that had their turn go to the end. */
+/* The lanes that were held go on, until the credit is used up again; those that had their turn go to the end.
+ */
 static void release_lanes(struct plait_http *h)
 {
+    bool again = false;
+
     for (size_t left = h->lane_count; left > 0 && !h->throttled; left--) {
         struct plait_http_lane *lane = h->lanes;
         plait_http_unlist(lane);
@@ -211,8 +217,12 @@ static void release_lanes(struct plait_http *h)
         if (!lane->held)
             continue;
         lane->held = false;
+        h->taken = 0;
         plait_http_lane_resume(lane);
+        again |= lane->held;
     }
+    if (again && !h->throttled)
+        plait_timer_set(&h->refill, h->config.loop->now);
 }
 
 static void on_refill(void *ctx)
@@ -224,7 +234,6 @@ static void on_refill(void *ctx)
         return;
     }
     h->throttled = false;
-    h->taken = 0;
     release_lanes(h);
 }
 
@@ -253,11 +262,12 @@ static void set_up_multi(struct plait_http *h)
     curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 2L);
 }
 
-/* With a limit, small reads: the connections should feel it as a steady trickle, not as bursts and silence. */
+/* With a limit, small reads: the connections should feel it as a steady trickle, not as bursts and silence.
+ */
 static size_t buffer_for(double rate)
 {
     if (rate <= 0)
-        return 1024 * PLAIT_KIB;
+        return 512 * PLAIT_KIB;
     return (size_t)plait_clamp_u64((uint64_t)(rate / 20), PLAIT_KIB, 64 * PLAIT_KIB);
 }
 

@@ -1,13 +1,15 @@
 /*
  * A client for HTTP/1.1 on the loop (libcurl's multi interface).
  *
- * A *lane* carries one request at a time and owns its connection: connections are kept in a cache of the lane alone,
- * and before each request it is made sure that the connection which curl has chosen is one that this lane opened, and
- * that it leaves where the lane was told to. Redirects are followed, at most PLAIT_HTTP_REDIRECTS_MAX of them.
+ * A *lane* carries one request at a time and owns its connection: connections are kept in a cache of the lane
+ * alone, and before each request it is made sure that the connection which curl has chosen is one that this
+ * lane opened, and that it leaves where the lane was told to. Redirects are followed, at most
+ * PLAIT_HTTP_REDIRECTS_MAX of them.
  *
- * Events come in the order connected (only for a new connection), head, data …, end. `connected`, `head` and `data`
- * are called from within curl: they may not call functions of this file; returning false (or DROP) from one drops
- * the connection, the lane is idle again, and no `end` follows. From `end` on everything may be called.
+ * Events come in the order connected (only for a new connection), head, data …, end. `connected`, `head` and
+ * `data` are called from within curl: they may not call functions of this file; returning false (or DROP)
+ * from one drops the connection, the lane is idle again, and no `end` follows. From `end` on everything may
+ * be called.
  *
  * Nothing that a server sends is trusted: fields are bounded, controls in them make them absent.
  */
@@ -25,7 +27,7 @@
 #define PLAIT_HTTP_REDIRECTS_MAX 10
 #define PLAIT_HTTP_REASON_MAX    256
 /* All fields of one response together, in bytes; what goes beyond is as if it had not been sent. */
-#define PLAIT_HTTP_HEAD_MAX (16 * 1024)
+#define PLAIT_HTTP_HEAD_MAX      (16 * 1024)
 
 struct plait_http;
 struct plait_http_lane;
@@ -69,7 +71,8 @@ struct plait_http_head {
     char text[PLAIT_HTTP_HEAD_MAX];
 };
 
-/* The value of a field, terminated; "" where it is absent. Values of a list sent in several lines are joined. */
+/* The value of a field, terminated; "" where it is absent. Values of a list sent in several lines are joined.
+ */
 const char *plait_http_head_get(const struct plait_http_head *head, enum plait_http_field field, size_t *len);
 
 struct plait_http_connected {
@@ -95,8 +98,8 @@ enum plait_http_fail {
 struct plait_http_end {
     enum plait_http_fail fail;
     enum plait_egress_fail egress;
-    int os_errno;                       /* 0 = none known */
-    const char *reason;                 /* for people, one line; borrowed until the callback returns */
+    int os_errno;       /* 0 = none known */
+    const char *reason; /* for people, one line; borrowed until the callback returns */
 };
 
 enum plait_http_take {
@@ -119,8 +122,8 @@ struct plait_http_request {
     const char *user;           /* "name:password" or NULL */
     const char *const *headers; /* whole lines, `header_count` of them */
     size_t header_count;
-    const char *if_range;       /* a strong validator, or NULL */
-    uint64_t lo;                /* Range: from lo to before hi; lo NO_RANGE: none; hi NO_RANGE: to the end */
+    const char *if_range; /* a strong validator, or NULL */
+    uint64_t lo;          /* Range: from lo to before hi; lo NO_RANGE: none; hi NO_RANGE: to the end */
     uint64_t hi;
 };
 
@@ -130,14 +133,15 @@ struct plait_http *plait_http_new(const struct plait_http_config *config);
 void plait_http_free(struct plait_http *h);
 
 /*
- * Returns owned, or NULL (out of memory). Borrows events, ctx, egress (NULL = the system's routing) and proxy, a URL
- * through which all goes (NULL = as the environment says).
+ * Returns owned, or NULL (out of memory). Borrows events, ctx, egress (NULL = the system's routing) and
+ * proxy, a URL through which all goes (NULL = as the environment says).
  */
-struct plait_http_lane *plait_http_lane_new(struct plait_http *h, const struct plait_http_events *events, void *ctx,
-                                            const struct plait_egress *egress, const char *proxy);
+struct plait_http_lane *plait_http_lane_new(struct plait_http *h, const struct plait_http_events *events,
+                                            void *ctx, const struct plait_egress *egress, const char *proxy);
 void plait_http_lane_free(struct plait_http_lane *lane);
 /* The lane must be idle. Copies the request. PLAIT_ERR_NOMEM; PLAIT_ERR_STATE while a request runs. */
-PLAIT_MUST_USE int plait_http_lane_get(struct plait_http_lane *lane, const struct plait_http_request *request);
+PLAIT_MUST_USE int plait_http_lane_get(struct plait_http_lane *lane,
+                                       const struct plait_http_request *request);
 /* Drops the request, if one runs, and the connection; no event follows. */
 void plait_http_lane_drop(struct plait_http_lane *lane);
 /* After LATER. `data` may be called from within. */

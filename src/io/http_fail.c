@@ -59,7 +59,8 @@ static enum plait_http_fail sort_connect(struct plait_http_lane *lane)
     curl_easy_getinfo(lane->easy, CURLINFO_HTTP_CONNECTCODE, &status);
     if (status < 300)
         return PLAIT_HTTP_OK;
-    return status >= 500 || status == 408 || status == 429 ? PLAIT_HTTP_FAIL_PROXY : PLAIT_HTTP_FAIL_FORBIDDEN;
+    return status >= 500 || status == 408 || status == 429 ? PLAIT_HTTP_FAIL_PROXY
+                                                           : PLAIT_HTTP_FAIL_FORBIDDEN;
 }
 
 static bool is_connected(struct plait_http_lane *lane)
@@ -76,7 +77,8 @@ static enum plait_http_fail sort_tls(const struct plait_http_lane *lane)
     return strstr(lane->error, "error:") != NULL ? PLAIT_HTTP_FAIL_TLS : PLAIT_HTTP_FAIL_CONNECT;
 }
 
-/* No socket at all could be opened; a server may have addresses of a kind that the way out lacks, beside others. */
+/* No socket at all could be opened; a server may have addresses of a kind that the way out lacks, beside
+ * others. */
 static bool is_egress(const struct plait_http_lane *lane)
 {
     return lane->egress_fail == PLAIT_EGRESS_ASTRAY || (lane->egress_fail != PLAIT_EGRESS_OK && !lane->fresh);
@@ -101,8 +103,8 @@ static enum plait_http_fail sort(struct plait_http_lane *lane, CURLcode code)
     case CURLE_ABORTED_BY_CALLBACK:
         if (is_egress(lane))
             return PLAIT_HTTP_FAIL_EGRESS;
-        if (!lane->fresh && (lane->egress_errno == EMFILE || lane->egress_errno == ENFILE ||
-                             lane->egress_errno == ENOMEM))
+        if (!lane->fresh &&
+            (lane->egress_errno == EMFILE || lane->egress_errno == ENFILE || lane->egress_errno == ENOMEM))
             return PLAIT_HTTP_FAIL_LOCAL;
         return lane->proxy != NULL ? PLAIT_HTTP_FAIL_PROXY : PLAIT_HTTP_FAIL_CONNECT;
     default:

@@ -1,5 +1,6 @@
 /*
- * What http.c (the client: descriptors, timers, the rate) and http_lane.c (requests and their responses) share.
+ * What http.c (the client: descriptors, timers, the rate) and http_lane.c (requests and their responses)
+ * share.
  */
 #ifndef PLAIT_IO_HTTP_IMPL_H
 #define PLAIT_IO_HTTP_IMPL_H
@@ -16,9 +17,9 @@ struct plait_http_sock;
 struct plait_http {
     struct plait_http_config config;
     CURLM *multi;
-    struct plait_timer timer;    /* curl's */
-    struct plait_timer refill;   /* until bytes may flow again */
-    struct plait_http_sock *socks; /* list of those that are watched */
+    struct plait_timer timer;                   /* curl's */
+    struct plait_timer refill;                  /* until bytes may flow again */
+    struct plait_http_sock *socks;              /* list of those that are watched */
     struct plait_http_lane *lanes, **lanes_end; /* list of all */
     size_t lane_count;
     struct plait_bucket bucket;
@@ -27,7 +28,7 @@ struct plait_http {
 };
 
 struct plait_http_lane {
-    struct plait_http *http; /* borrows */
+    struct plait_http *http;              /* borrows */
     struct plait_http_lane *next, **link; /* in http->lanes */
     const struct plait_http_events *events;
     void *ctx;

@@ -1,11 +1,12 @@
 /*
  * A lane's request, from its URL to the end of the response.
  *
- * Theory of operation. The easy handle lives as long as the lane, and so does its own connection cache (a share of
- * one). Sockets are made in open_socket, where an egress binds them; the numbers of the last few are remembered, and
- * before_request looks for the one that curl is about to use among them: a connection that this lane did not open
- * would have left by somebody else's way. Header lines are gathered from each status line on; at the blank line the
- * response's head is complete, and unless it is one that curl will pass over (1xx, a redirect) it is told.
+ * Theory of operation. The easy handle lives as long as the lane, and so does its own connection cache (a
+ * share of one). Sockets are made in open_socket, where an egress binds them; the numbers of the last few are
+ * remembered, and before_request looks for the one that curl is about to use among them: a connection that
+ * this lane did not open would have left by somebody else's way. Header lines are gathered from each status
+ * line on; at the blank line the response's head is complete, and unless it is one that curl will pass over
+ * (1xx, a redirect) it is told.
  */
 #include "http_impl.h"
 
@@ -56,7 +57,8 @@ static bool has_control(const char *s, size_t len)
 }
 
 /* Puts `prefix` (what was there before) and `value` into the head's text, terminated. */
-static bool keep_text(struct plait_http_head *head, enum plait_http_field field, const char *value, size_t len)
+static bool keep_text(struct plait_http_head *head, enum plait_http_field field, const char *value,
+                      size_t len)
 {
     size_t old = head->fields[field].len, at = head->used, need = old + (old > 0 ? 2 : 0) + len + 1;
     char *to = head->text + at;
@@ -76,7 +78,8 @@ static bool keep_text(struct plait_http_head *head, enum plait_http_field field,
     return true;
 }
 
-static void keep_field(struct plait_http_head *head, enum plait_http_field field, const char *value, size_t len)
+static void keep_field(struct plait_http_head *head, enum plait_http_field field, const char *value,
+                       size_t len)
 {
     const char *old = head->text + head->fields[field].at;
     size_t old_len = head->fields[field].len;
@@ -280,7 +283,8 @@ static void set_fixed_options(struct plait_http_lane *lane)
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)config->buffer_bytes);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, config->agent);
-    curl_easy_setopt(easy, CURLOPT_NETRC, config->netrc ? (long)CURL_NETRC_OPTIONAL : (long)CURL_NETRC_IGNORED);
+    curl_easy_setopt(easy, CURLOPT_NETRC,
+                     config->netrc ? (long)CURL_NETRC_OPTIONAL : (long)CURL_NETRC_IGNORED);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->insecure ? 0L : 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->insecure ? 0L : 2L);
 }
@@ -319,8 +323,8 @@ static void set_callbacks(struct plait_http_lane *lane)
     }
 }
 
-struct plait_http_lane *plait_http_lane_new(struct plait_http *h, const struct plait_http_events *events, void *ctx,
-                                            const struct plait_egress *egress, const char *proxy)
+struct plait_http_lane *plait_http_lane_new(struct plait_http *h, const struct plait_http_events *events,
+                                            void *ctx, const struct plait_egress *egress, const char *proxy)
 {
     struct plait_http_lane *lane = calloc(1, sizeof *lane);
 
@@ -343,7 +347,8 @@ struct plait_http_lane *plait_http_lane_new(struct plait_http *h, const struct p
     return lane;
 }
 
-/* The lane's own cache of connections. TLS sessions come with it, so that a connection that broke is soon back. */
+/* The lane's own cache of connections. TLS sessions come with it, so that a connection that broke is soon
+ * back. */
 static bool ensure_share(struct plait_http_lane *lane)
 {
     if (lane->share != NULL)

@@ -61,7 +61,8 @@ static bool is_same(const struct sockaddr *a, const struct sockaddr *b)
     return a_bytes != NULL && a->sa_family == b->sa_family && memcmp(a_bytes, b_bytes, a_len) == 0;
 }
 
-static bool is_in_network(const struct sockaddr *address, const struct sockaddr *own, const struct sockaddr *mask)
+static bool is_in_network(const struct sockaddr *address, const struct sockaddr *own,
+                          const struct sockaddr *mask)
 {
     size_t len, own_len, mask_len;
     const uint8_t *a = bytes_of(address, &len), *o = bytes_of(own, &own_len);
@@ -79,8 +80,8 @@ static bool owns(const struct ifaddrs *entry, const struct sockaddr *address)
 {
     if (entry->ifa_addr == NULL)
         return false;
-    return is_same(entry->ifa_addr, address) ||
-           ((entry->ifa_flags & IFF_LOOPBACK) != 0 && is_in_network(address, entry->ifa_addr, entry->ifa_netmask));
+    return is_same(entry->ifa_addr, address) || ((entry->ifa_flags & IFF_LOOPBACK) != 0 &&
+                                                 is_in_network(address, entry->ifa_addr, entry->ifa_netmask));
 }
 
 int plait_iface_of_address(const struct sockaddr *address, char name[IF_NAMESIZE])

@@ -17,13 +17,13 @@
 /* Administratively up and with a carrier. */
 bool plait_iface_is_up(const char *name);
 /*
- * Which interface has this address (for a loopback interface: has it in its network). PLAIT_ERR_NOTFOUND where none
- * has, PLAIT_ERR_IO.
+ * Which interface has this address (for a loopback interface: has it in its network). PLAIT_ERR_NOTFOUND
+ * where none has, PLAIT_ERR_IO.
  */
 PLAIT_MUST_USE int plait_iface_of_address(const struct sockaddr *address, char name[IF_NAMESIZE]);
 /*
- * The address of the interface from which to speak to `dest`: its first one of that family, a link-local IPv6 address
- * only for such a destination. PLAIT_ERR_NOTFOUND, PLAIT_ERR_IO.
+ * The address of the interface from which to speak to `dest`: its first one of that family, a link-local IPv6
+ * address only for such a destination. PLAIT_ERR_NOTFOUND, PLAIT_ERR_IO.
  */
 PLAIT_MUST_USE int plait_iface_address(const char *name, const struct sockaddr *dest,
                                        struct sockaddr_storage *out);

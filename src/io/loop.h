@@ -2,8 +2,8 @@
  * The event loop: libuv, with one reading of the clock per event.
  *
  * Whatever happens (a timer, a descriptor, finished work, a signal) is bracketed by plait_loop_enter and
- * plait_loop_leave. The outermost enter reads the clock into `now`, which everybody uses until the matching leave;
- * that leave calls `after` once, where the owner looks at what the event has changed.
+ * plait_loop_leave. The outermost enter reads the clock into `now`, which everybody uses until the matching
+ * leave; that leave calls `after` once, where the owner looks at what the event has changed.
  *
  * Handles embed libuv's, so their memory has to stay until plait_loop_drain has returned.
  */
@@ -75,11 +75,12 @@ struct plait_watch {
     void *ctx;
 };
 
-PLAIT_MUST_USE int plait_watch_init(struct plait_watch *w, struct plait_loop *loop, int fd, void (*fn)(void *ctx),
-                                    void *ctx);
+PLAIT_MUST_USE int plait_watch_init(struct plait_watch *w, struct plait_loop *loop, int fd,
+                                    void (*fn)(void *ctx), void *ctx);
 void plait_watch_close(struct plait_watch *w);
 
-/* Work for the threads beside the loop: `run` there, then `done` on the loop. One at a time for each struct. */
+/* Work for the threads beside the loop: `run` there, then `done` on the loop. One at a time for each struct.
+ */
 struct plait_work {
     uv_work_t uv;
     struct plait_loop *loop; /* borrows */

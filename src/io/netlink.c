@@ -117,7 +117,8 @@ static void on_news(void *ctx)
     m->changed(m->ctx);
 }
 
-struct plait_netlink_monitor *plait_netlink_monitor_new(struct plait_loop *loop, void (*changed)(void *ctx), void *ctx)
+struct plait_netlink_monitor *plait_netlink_monitor_new(struct plait_loop *loop, void (*changed)(void *ctx),
+                                                        void *ctx)
 {
     struct plait_netlink_monitor *m = calloc(1, sizeof *m);
 
@@ -127,7 +128,8 @@ struct plait_netlink_monitor *plait_netlink_monitor_new(struct plait_loop *loop,
     m->ctx = ctx;
     m->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
     if (m->socket != NULL &&
-        mnl_socket_bind(m->socket, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR, MNL_SOCKET_AUTOPID) == 0 &&
+        mnl_socket_bind(m->socket, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR,
+                        MNL_SOCKET_AUTOPID) == 0 &&
         plait_watch_init(&m->watch, loop, mnl_socket_get_fd(m->socket), on_news, m) == PLAIT_OK)
         return m;
     if (m->socket != NULL)

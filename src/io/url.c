@@ -101,8 +101,8 @@ static bool same_part(CURLU *a, CURLU *b, CURLUPart part)
 bool plait_url_same_origin(const char *a, const char *b)
 {
     CURLU *x = parse(a), *y = parse(b);
-    bool same = x != NULL && y != NULL && same_part(x, y, CURLUPART_SCHEME) && same_part(x, y, CURLUPART_HOST) &&
-                same_part(x, y, CURLUPART_PORT);
+    bool same = x != NULL && y != NULL && same_part(x, y, CURLUPART_SCHEME) &&
+                same_part(x, y, CURLUPART_HOST) && same_part(x, y, CURLUPART_PORT);
 
     curl_url_cleanup(x);
     curl_url_cleanup(y);

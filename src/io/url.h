@@ -1,6 +1,6 @@
 /*
- * URLs of http and https. Those that are returned are the caller's to free; NULL or an error where memory lacks, where
- * the text is no URL, or where it is one of another scheme.
+ * URLs of http and https. Those that are returned are the caller's to free; NULL or an error where memory
+ * lacks, where the text is no URL, or where it is one of another scheme.
  */
 #ifndef PLAIT_IO_URL_H
 #define PLAIT_IO_URL_H

@@ -84,11 +84,12 @@ static bool lane_is_fresh(const struct path *p, const struct lane *l, uint64_t n
 
 double lane_carries_s(const struct path *p, const struct lane *l, double bytes, uint64_t now)
 {
-    double rtt_s = plait_to_s(p->est.rtt_min_ns), path = path_rate(p, now);
+    double path = path_rate(p, now);
+    double rtt_s = plait_to_s(p->est.rtt_min_ns > 0 ? p->est.rtt_min_ns : path_lag_ns(p, l) / 2);
     double share = path > 0 ? path / (double)plait_max_u64(1, path_lanes_busy(p)) : 1e12;
     double pace = l->state == LANE_BODY ? plait_estimator_rate(&l->est, now) : l->pace;
 
-    if (rtt_s <= 0 || !lane_is_fresh(p, l, now))
+    if (!lane_is_fresh(p, l, now))
         return bytes / (pace > 0 ? pace : share);
     double window = pace > 0 && l->state == LANE_BODY ? pace * rtt_s : 0, seconds = 0;
     if (window < FIRST_WINDOW)

@@ -317,6 +317,8 @@ static uint64_t fit_window(const struct plait_fetch *f, int id, uint64_t bytes, 
 
     if (window_end(f) == f->map.size || others <= 0 || f->pin_count > 0)
         return bytes;
+    if (!p->reached && path_lanes_busy(p) > 0 && others > (double)f->config.window_bytes / 4)
+        return 0; /* let it answer first */
     double budget_s = (double)f->config.window_bytes / others - plait_to_s(path_lag_ns(p, l));
     while (bytes >= PIECE_BYTES_MIN && lane_carries_s(p, l, (double)bytes, now) > budget_s)
         bytes /= 2;

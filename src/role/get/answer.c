@@ -53,7 +53,8 @@ static bool is_encoded(const struct plait_http_head *head)
     size_t len;
     const char *value = plait_http_head_get(head, PLAIT_HTTP_CONTENT_ENCODING, &len);
 
-    return (len > 0 && strcasecmp(value, "identity") != 0) || head->fields[PLAIT_HTTP_CONTENT_ENCODING].spoilt;
+    return (len > 0 && strcasecmp(value, "identity") != 0) ||
+           head->fields[PLAIT_HTTP_CONTENT_ENCODING].spoilt;
 }
 
 static bool is_multipart(const struct plait_http_head *head)
@@ -94,7 +95,8 @@ static void read_whole(const struct plait_http_head *head, struct plait_answer *
     (void)plait_http_head_get(head, PLAIT_HTTP_TRANSFER_ENCODING, &encoding_len);
     out->head.kind = PLAIT_FETCH_HEAD_WHOLE;
     out->head.size = PLAIT_FETCH_UNKNOWN;
-    if (encoding_len == 0 && plait_text_take_u64(&text, PLAIT_STREAM_SIZE_MAX, &size) == PLAIT_OK && text.len == 0)
+    if (encoding_len == 0 && plait_text_take_u64(&text, PLAIT_STREAM_SIZE_MAX, &size) == PLAIT_OK &&
+        text.len == 0)
         out->head.size = size;
 }
 
@@ -138,7 +140,8 @@ void plait_answer_read(const struct plait_http_head *head, int64_t now_unix_s, s
     memset(out, 0, sizeof *out);
     out->good = true;
     if ((head->status == 200 || head->status == 206) && is_encoded(head)) {
-        refuse(out, PLAIT_FETCH_END_REFUSED, "the server sends the file in another encoding than was asked for");
+        refuse(out, PLAIT_FETCH_END_REFUSED,
+               "the server sends the file in another encoding than was asked for");
         return;
     }
     switch (head->status) {
@@ -172,8 +175,9 @@ enum plait_fetch_outcome plait_answer_of_end(const struct plait_http_end *end, b
     case PLAIT_HTTP_FAIL_LOCAL:
         return PLAIT_FETCH_END_UNREACHABLE;
     case PLAIT_HTTP_FAIL_EGRESS:
-        return end->egress == PLAIT_EGRESS_GONE || end->egress == PLAIT_EGRESS_SYSTEM ? PLAIT_FETCH_END_UNREACHABLE
-                                                                                       : PLAIT_FETCH_END_ROUTE;
+        return end->egress == PLAIT_EGRESS_GONE || end->egress == PLAIT_EGRESS_SYSTEM
+                   ? PLAIT_FETCH_END_UNREACHABLE
+                   : PLAIT_FETCH_END_ROUTE;
     case PLAIT_HTTP_FAIL_FORBIDDEN:
         return PLAIT_FETCH_END_ROUTE;
     case PLAIT_HTTP_FAIL_TLS:

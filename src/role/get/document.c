@@ -1,6 +1,6 @@
 /*
- * Where sources come from: the command line, Metalink documents (local files and URLs), and what a source says of
- * others in Link fields (RFC 6249).
+ * Where sources come from: the command line, Metalink documents (local files and URLs), and what a source
+ * says of others in Link fields (RFC 6249).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,8 +35,10 @@ static int sources_max(const struct plait_get *g)
     return by_paths < PLAIT_FETCH_SOURCES_MAX ? by_paths : PLAIT_FETCH_SOURCES_MAX;
 }
 
-/* Adds a source, also to a fetch that runs. PLAIT_ERR_STATE where it is known, PLAIT_ERR_LIMIT, PLAIT_ERR_FORMAT. */
-static int add_source(struct plait_get *g, const char *url, enum plait_source_origin origin, unsigned priority)
+/* Adds a source, also to a fetch that runs. PLAIT_ERR_STATE where it is known, PLAIT_ERR_LIMIT,
+ * PLAIT_ERR_FORMAT. */
+static int add_source(struct plait_get *g, const char *url, enum plait_source_origin origin,
+                      unsigned priority)
 {
     struct plait_source *s = &g->sources[g->source_count];
     int err;
@@ -85,7 +87,8 @@ static const struct plait_metalink_file *choose_file(struct plait_get *g, const 
     return NULL;
 }
 
-static void add_mirrors(struct plait_get *g, const struct plait_metalink_file *file, const struct get_document *doc)
+static void add_mirrors(struct plait_get *g, const struct plait_metalink_file *file,
+                        const struct get_document *doc)
 {
     bool secure = doc->from_link && plait_url_is_https(doc->url);
     size_t left_out = 0;
@@ -97,13 +100,15 @@ static void add_mirrors(struct plait_get *g, const struct plait_metalink_file *f
         if (doc->from_link)
             add_linked(g, mirror->url, secure, mirror->priority);
         else
-            left_out += add_source(g, mirror->url, PLAIT_SOURCE_DOCUMENT, mirror->priority) == PLAIT_ERR_LIMIT;
+            left_out +=
+                add_source(g, mirror->url, PLAIT_SOURCE_DOCUMENT, mirror->priority) == PLAIT_ERR_LIMIT;
     }
     if (left_out > 0)
         get_say(g, PLAIT_GET_WARNING, "%s names %zu sources more than can be used", doc->shown, left_out);
 }
 
-static void use_digests(struct plait_get *g, const struct plait_metalink_file *file, const struct get_document *doc)
+static void use_digests(struct plait_get *g, const struct plait_metalink_file *file,
+                        const struct get_document *doc)
 {
     char teller[PLAIT_HTTP_REASON_MAX];
 
@@ -114,7 +119,8 @@ static void use_digests(struct plait_get *g, const struct plait_metalink_file *f
         g->piece_list = &file->pieces;
 }
 
-/* A size or a digest that contradicts what is known: nothing of a document that a source told of is used then. */
+/* A size or a digest that contradicts what is known: nothing of a document that a source told of is used
+ * then. */
 static bool contradicts(const struct plait_get *g, const struct plait_metalink_file *file)
 {
     uint64_t size = g->known_size != PLAIT_FETCH_UNKNOWN ? g->known_size : g->status.size;
@@ -172,7 +178,8 @@ static void read_local(struct plait_get *g, const char *name)
     if (fd >= 0)
         err = plait_read_file(fd, DOCUMENT_BYTES_MAX, &doc.bytes, &doc.len);
     if (err != PLAIT_OK) {
-        get_end(g, PLAIT_GET_LOCAL, "%s cannot be read: %s", name, err == PLAIT_ERR_IO ? strerror(errno) : "too long");
+        get_end(g, PLAIT_GET_LOCAL, "%s cannot be read: %s", name,
+                err == PLAIT_ERR_IO ? strerror(errno) : "too long");
     } else {
         err = parse_document(g, &doc);
         if (err != PLAIT_OK)
@@ -224,7 +231,8 @@ static bool on_doc_head(void *ctx, const struct plait_http_head *head)
     plait_answer_read(head, plait_unix_s(), &answer);
     doc->good_head = answer.good && answer.head.kind == PLAIT_FETCH_HEAD_WHOLE;
     if (!doc->good_head)
-        snprintf(doc->reason, sizeof doc->reason, "%s", answer.good ? "the server answered with a part" : answer.reason);
+        snprintf(doc->reason, sizeof doc->reason, "%s",
+                 answer.good ? "the server answered with a part" : answer.reason);
     return true;
 }
 
@@ -299,7 +307,8 @@ static void ask(struct plait_get *g, const struct get_document *doc)
 
     request.header_count = get_headers_for(g, doc->url, headers, &request.user);
     plait_http_lane_free(g->document_lane);
-    g->document_lane = plait_http_lane_new(g->http, &document_events, g, plait_route_egress(route), route->proxy);
+    g->document_lane =
+        plait_http_lane_new(g->http, &document_events, g, plait_route_egress(route), route->proxy);
     if (g->document_lane == NULL || plait_http_lane_get(g->document_lane, &request) != PLAIT_OK)
         get_end(g, PLAIT_GET_FAILED, "out of memory");
 }
@@ -347,7 +356,8 @@ static void take_url(struct plait_get *g, const char *url, unsigned priority)
         return;
     }
     if (!plait_url_is_http(url)) {
-        get_end(g, PLAIT_GET_USAGE, "%s is neither a URL of http:// or https:// nor a file that ends in .meta4", url);
+        get_end(g, PLAIT_GET_USAGE,
+                "%s is neither a URL of http:// or https:// nor a file that ends in .meta4", url);
         return;
     }
     if (plait_url_path_ends(url, ".meta4") || plait_url_path_ends(url, ".metalink")) {

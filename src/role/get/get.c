@@ -13,7 +13,7 @@
 
 #define TICK_NS            (1 * PLAIT_S)
 #define TICK_WAITING_NS    (100 * PLAIT_MS) /* while lanes wait for the window */
-#define STOP_NS            (70 * PLAIT_MS)  /* after a signal; then threads are left where they are */
+#define STOP_NS            (50 * PLAIT_MS)  /* after a signal; then threads are left where they are */
 #define CONNECT_TIMEOUT_MS 30000
 
 void get_end(struct plait_get *g, int exit_status, const char *format, ...)
@@ -116,7 +116,8 @@ void get_begin_fetch(struct plait_get *g)
     for (int i = 0; i < g->source_count; i++) {
         if (get_add_paths(g, i))
             continue;
-        get_end(g, PLAIT_GET_USAGE, "too many: at most %d URLs times routes; name fewer", PLAIT_FETCH_PATHS_MAX);
+        get_end(g, PLAIT_GET_USAGE, "too many: at most %d URLs times routes; name fewer",
+                PLAIT_FETCH_PATHS_MAX);
         return;
     }
 }
@@ -354,7 +355,8 @@ static void take_routes(struct plait_get *g)
         err = plait_routes_add(&g->routes, name, why);
         if (err == PLAIT_OK)
             continue;
-        snprintf(text, sizeof text, "%.64s is left out: %s", strchr(name, '@') != NULL ? "a proxy" : name, why);
+        snprintf(text, sizeof text, "%.64s is left out: %s", strchr(name, '@') != NULL ? "a proxy" : name,
+                 why);
         if (err == PLAIT_ERR_FORMAT || err == PLAIT_ERR_LIMIT) {
             get_end(g, PLAIT_GET_USAGE, "--via %.64s: %s", strchr(name, '@') != NULL ? "a proxy" : name, why);
             return;
@@ -363,7 +365,8 @@ static void take_routes(struct plait_get *g)
         get_tell(g, PLAIT_GET_EV_ROUTE_OUT, -1, 0, text);
     }
     if (g->routes.count == 0)
-        get_end(g, PLAIT_GET_SOURCES, "no route is left; `ip address` shows the interfaces and addresses of this machine");
+        get_end(g, PLAIT_GET_SOURCES,
+                "no route is left; `ip address` shows the interfaces and addresses of this machine");
 }
 
 static void watch_routes(struct plait_get *g)
@@ -416,7 +419,8 @@ static void catch_signals(struct plait_get *g)
     static const int signals[] = {SIGINT, SIGTERM};
 
     for (size_t i = 0; i < PLAIT_COUNT(signals); i++)
-        if (plait_signal_init(&g->interrupts[g->interrupts_open], &g->loop, signals[i], on_signal, g) == PLAIT_OK)
+        if (plait_signal_init(&g->interrupts[g->interrupts_open], &g->loop, signals[i], on_signal, g) ==
+            PLAIT_OK)
             g->interrupts_open++;
 }
 
@@ -448,7 +452,8 @@ static void say_kept(struct plait_get *g)
     if (g->signal == 0 || g->sink == NULL || g->sink->in_order)
         return;
     if (is_of_use(g))
-        snprintf(g->error + len, sizeof g->error - len, "; %.1f MB are kept beside %s: run the same command again to go on",
+        snprintf(g->error + len, sizeof g->error - len,
+                 "; %.1f MB are kept beside %s: run the same command again to go on",
                  (double)g->status.kept_bytes / 1e6, g->name);
 }
 
@@ -486,7 +491,8 @@ static void free_all(struct plait_get *g)
     free(g);
 }
 
-static struct plait_get *new_get(const struct plait_get_options *options, const struct plait_get_listener *listener)
+static struct plait_get *new_get(const struct plait_get_options *options,
+                                 const struct plait_get_listener *listener)
 {
     struct plait_get *g = calloc(1, sizeof *g);
 
@@ -502,7 +508,8 @@ static struct plait_get *new_get(const struct plait_get_options *options, const 
     return NULL;
 }
 
-int plait_get_run(const struct plait_get_options *options, const struct plait_get_listener *listener, bool *stuck)
+int plait_get_run(const struct plait_get_options *options, const struct plait_get_listener *listener,
+                  bool *stuck)
 {
     struct plait_get *g = new_get(options, listener);
     int exit_status;

@@ -1,8 +1,9 @@
 /*
- * The role that fetches one stream from several sources over several routes, into a file or in order into a pipe.
+ * The role that fetches one stream from several sources over several routes, into a file or in order into a
+ * pipe.
  *
- * plait_get_run does all of it and returns the exit status; it prints nothing. What people and logs want to know is
- * told to a listener, on the way and at the end.
+ * plait_get_run does all of it and returns the exit status; it prints nothing. What people and logs want to
+ * know is told to a listener, on the way and at the end.
  */
 #ifndef PLAIT_ROLE_GET_H
 #define PLAIT_ROLE_GET_H
@@ -20,14 +21,15 @@ enum plait_get_exit {
     PLAIT_GET_USAGE = 2,   /* an argument that cannot be */
     PLAIT_GET_LOCAL = 3,   /* a file here: it exists, cannot be written, the disk is full */
     PLAIT_GET_SOURCES = 4, /* every source refused, or none could be reached */
-    PLAIT_GET_CONTENT = 5, /* the content is wrong: copies differ, a digest does not match, it changed meanwhile */
+    PLAIT_GET_CONTENT =
+        5, /* the content is wrong: copies differ, a digest does not match, it changed meanwhile */
     PLAIT_GET_SIGNAL = 128 /* + the signal's number */
 };
 
-#define PLAIT_GET_BUFFER_MIN (UINT64_C(1) * 1024 * 1024)
-#define PLAIT_GET_BUFFER_MAX (UINT64_C(64) * 1024 * 1024 * 1024)
+#define PLAIT_GET_BUFFER_MIN  (UINT64_C(1) * 1024 * 1024)
+#define PLAIT_GET_BUFFER_MAX  (UINT64_C(64) * 1024 * 1024 * 1024)
 #define PLAIT_GET_HEADERS_MAX 64
-#define PLAIT_GET_LINKS_MAX  32 /* sources that answers may add */
+#define PLAIT_GET_LINKS_MAX   32 /* sources that answers may add */
 
 /* All borrowed until plait_get_run returns. */
 struct plait_get_options {
@@ -35,13 +37,13 @@ struct plait_get_options {
     size_t url_count;
     const char *const *routes; /* interface, local address, proxy URL, or "all" */
     size_t route_count;        /* 0 = as the system routes */
-    const char *output;        /* a file's name, "-" for standard output, NULL for a name of the server's making */
-    bool force;                /* an existing file is replaced */
+    const char *output; /* a file's name, "-" for standard output, NULL for a name of the server's making */
+    bool force;         /* an existing file is replaced */
     struct plait_digest digest; /* that the whole must have; alg NONE = not known */
     const char *const *headers; /* whole lines to send with each request */
     size_t header_count;        /* at most PLAIT_GET_HEADERS_MAX */
-    const char *user;      /* "name:password" for the servers that `urls` name, or NULL */
-    const char *ca_file;   /* or NULL */
+    const char *user;           /* "name:password" for the servers that `urls` name, or NULL */
+    const char *ca_file;        /* or NULL */
     bool netrc;
     bool insecure;
     double rate_limit;     /* bytes/s, 0 = none */
@@ -52,8 +54,8 @@ struct plait_get_options {
 };
 
 enum plait_get_phase {
-    PLAIT_GET_PHASE_START,  /* names, documents, the output */
-    PLAIT_GET_PHASE_CHECK,  /* what an earlier run left is read again: phase_done of phase_total bytes */
+    PLAIT_GET_PHASE_START, /* names, documents, the output */
+    PLAIT_GET_PHASE_CHECK, /* what an earlier run left is read again: phase_done of phase_total bytes */
     PLAIT_GET_PHASE_FETCH,
     PLAIT_GET_PHASE_VERIFY, /* the digest of the whole: phase_done of phase_total bytes */
     PLAIT_GET_PHASE_STORE,  /* to disk, or out of the pipe */
@@ -86,7 +88,8 @@ enum plait_get_event_kind {
     PLAIT_GET_EV_FETCH,     /* of the fetch: `fetch` */
     PLAIT_GET_EV_OUTPUT,    /* the file's name is `text` */
     PLAIT_GET_EV_RESUMED,   /* `bytes` are there from an earlier run */
-    PLAIT_GET_EV_CONNECTED, /* `path` has a connection from the local address `text`; `bytes` is its round trip, ns */
+    PLAIT_GET_EV_CONNECTED, /* `path` has a connection from the local address `text`; `bytes` is its round
+                               trip, ns */
     PLAIT_GET_EV_ANSWER,    /* a request of `path` came to nothing: `text` says why */
     PLAIT_GET_EV_SOURCE,    /* a source was added: `text` is its URL */
     PLAIT_GET_EV_ROUTE_OUT, /* a route is left out: `text` says which and why */
@@ -115,8 +118,8 @@ struct plait_get_result {
     int exit_status;
     enum plait_get_digest_state digest_state;
     enum plait_digest_alg digest_alg;
-    const char *digest_origin;        /* who told the digest; "" = nobody */
-    const char *error;                /* what failed, where, and what to do; "" when nothing did */
+    const char *digest_origin; /* who told the digest; "" = nobody */
+    const char *error;         /* what failed, where, and what to do; "" when nothing did */
     struct plait_get_progress totals;
 };
 
@@ -134,9 +137,10 @@ struct plait_get_listener {
 };
 
 /*
- * Returns the exit status. *stuck tells that a thread still hangs in a write that nobody reads: then the process can
- * only be left by _exit.
+ * Returns the exit status. *stuck tells that a thread still hangs in a write that nobody reads: then the
+ * process can only be left by _exit.
  */
-int plait_get_run(const struct plait_get_options *options, const struct plait_get_listener *listener, bool *stuck);
+int plait_get_run(const struct plait_get_options *options, const struct plait_get_listener *listener,
+                  bool *stuck);
 
 #endif

@@ -8,10 +8,12 @@
  *      keep.c      the fetch's store, the journal, the digests
  *      tell.c      what people and logs get to know
  *
- * Theory of operation. Everything happens on one loop. Whatever an event has changed is dealt with in pump(), which
- * runs once at the end of it: callbacks from within curl only call the fetch and note what else is to be done
- * (`ending`, `restart`, documents to ask for). A run goes through the stages in order; VERIFY goes back to FETCH when
- * the content was rejected, and any stage may go to STOP, where requests are dropped and the threads come to an end.
+ * Theory of operation. Everything happens on one loop. Whatever an event has changed is dealt with in pump(),
+ * which runs once at the end of it: callbacks from within curl only call the fetch and note what else is to
+ * be done
+ * (`ending`, `restart`, documents to ask for). A run goes through the stages in order; VERIFY goes back to
+ * FETCH when the content was rejected, and any stage may go to STOP, where requests are dropped and the
+ * threads come to an end.
  */
 #ifndef PLAIT_GET_INT_H
 #define PLAIT_GET_INT_H
@@ -56,8 +58,8 @@ struct get_lane {
 /* A Metalink document that is being fetched, or waits for that. */
 struct get_document {
     char *url, *shown; /* the latter without user and password */
-    bool from_link; /* told by a source, not by the user */
-    size_t route;   /* that is tried */
+    bool from_link;    /* told by a source, not by the user */
+    size_t route;      /* that is tried */
     uint8_t *bytes;
     size_t len;
     char reason[PLAIT_HTTP_REASON_MAX];
@@ -114,7 +116,7 @@ struct plait_get {
     bool resume_loaded, resume_used;
     bool confirmed; /* a source still has the version that the journal knows */
     uint64_t resumed_bytes;
-    bool name_found; /* stop and look at what an earlier run left under the name that just became known */
+    bool name_found;     /* stop and look at what an earlier run left under the name that just became known */
     const char *restart; /* begin anew; why */
 
     struct plait_journal_file *journal;
@@ -193,7 +195,8 @@ void get_cancel_keepers(struct plait_get *g);
 
 /* tell.c */
 void get_say(struct plait_get *g, enum plait_get_level level, const char *format, ...) PLAIT_PRINTF(3, 4);
-void get_tell(struct plait_get *g, enum plait_get_event_kind kind, int path, uint64_t bytes, const char *text);
+void get_tell(struct plait_get *g, enum plait_get_event_kind kind, int path, uint64_t bytes,
+              const char *text);
 void get_tell_progress(struct plait_get *g);
 void get_tell_end(struct plait_get *g);
 /* The fetch's own events, also in words. */

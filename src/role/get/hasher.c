@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const char *const evp_names[] = {
-    [PLAIT_DIGEST_MD5] = "MD5",         [PLAIT_DIGEST_SHA1] = "SHA1",       [PLAIT_DIGEST_SHA256] = "SHA256",
+    [PLAIT_DIGEST_MD5] = "MD5",       [PLAIT_DIGEST_SHA1] = "SHA1",     [PLAIT_DIGEST_SHA256] = "SHA256",
     [PLAIT_DIGEST_SHA384] = "SHA384", [PLAIT_DIGEST_SHA512] = "SHA512",
 };
 

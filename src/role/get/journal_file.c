@@ -12,9 +12,15 @@
 #include "tally.h"
 #include "units.h"
 
-#define BATCH    1024 /* blocks that the thread reads in one go */
-#define FLUSH_NS (40 * PLAIT_MS)
+#define BATCH     1024 /* blocks that the thread reads in one go */
+#define FLUSH_NS  (25 * PLAIT_MS)
 #define TEXT_ROOM ((size_t)(64 * PLAIT_KIB)) /* records gathered before they are written */
+
+/* Room on disk for a block's record, and for the header and sources: see the layout in journal.h. */
+#define BLOCK_RECORD  32u
+#define OTHER_RECORDS ((uint64_t)(16 * PLAIT_KIB))
+/* What is smaller is fetched again in no time. */
+#define RESERVE_FROM  ((uint64_t)(1 * PLAIT_MIB))
 
 struct item {
     size_t block;
@@ -27,6 +33,7 @@ struct plait_journal_file {
     struct plait_journal_file_config config;
     int fd; /* −1 = not made yet */
     bool broken;
+    bool listed; /* some block, ever */
     uint32_t block_size;
     struct plait_tally tally;
     struct plait_work work;
@@ -35,7 +42,7 @@ struct plait_journal_file {
     uint8_t *block; /* room for one, the thread's while it works */
     atomic_bool cancel;
     void (*stopped)(void *ctx);
-    int numbers[PLAIT_FETCH_SOURCES_MAX]; /* of the run's sources in the journal, −1 = none yet */
+    int numbers[PLAIT_FETCH_SOURCES_MAX];        /* of the run's sources in the journal, −1 = none yet */
     uint64_t described[PLAIT_FETCH_SOURCES_MAX]; /* the version it was listed with */
     uint16_t next_number;
     struct plait_writer out;
@@ -65,6 +72,17 @@ static void make_room(struct plait_journal_file *jf)
         flush_out(jf);
 }
 
+/*
+ * When the disk is full it is too late to write down what is there: so the room for that is taken at the
+ * beginning. Not every file system can.
+ */
+static void reserve_room(struct plait_journal_file *jf)
+{
+    uint64_t room = jf->tally.count * BLOCK_RECORD + OTHER_RECORDS;
+
+    (void)fallocate(jf->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)room);
+}
+
 static bool ensure_file(struct plait_journal_file *jf)
 {
     struct plait_journal_header header = {jf->config.total, jf->block_size, jf->config.digest};
@@ -75,6 +93,8 @@ static bool ensure_file(struct plait_journal_file *jf)
     if (jf->fd < 0 || ftruncate(jf->fd, 0) != 0 || plait_journal_write_magic(&jf->out) != PLAIT_OK ||
         plait_journal_write_header(&jf->out, &header) != PLAIT_OK)
         give_up(jf);
+    else
+        reserve_room(jf);
     return !jf->broken;
 }
 
@@ -104,6 +124,7 @@ static void list_block(struct plait_journal_file *jf, const struct item *item)
     describe_source(jf, source);
     struct plait_journal_block record = {item->block, item->hash, (uint16_t)jf->numbers[source]};
     make_room(jf);
+    jf->listed = true;
     if (!jf->broken && plait_journal_write_block(&jf->out, &record) != PLAIT_OK) {
         errno = EINVAL;
         give_up(jf);
@@ -203,7 +224,8 @@ void plait_journal_file_tick(struct plait_journal_file *jf)
     if (jf->work.busy || jf->broken || jf->stopped != NULL)
         return;
     flush_out(jf);
-    for (jf->item_count = 0; jf->item_count < BATCH && take_item(jf, &jf->items[jf->item_count]); jf->item_count++)
+    for (jf->item_count = 0; jf->item_count < BATCH && take_item(jf, &jf->items[jf->item_count]);
+         jf->item_count++)
         ;
     if (jf->item_count > 0)
         plait_work_start(&jf->work);
@@ -227,7 +249,7 @@ void plait_journal_file_mute(struct plait_journal_file *jf)
 
 bool plait_journal_file_is_of_use(const struct plait_journal_file *jf)
 {
-    return jf->fd >= 0 && !jf->broken;
+    return jf->listed && !jf->broken;
 }
 
 bool plait_journal_file_is_busy(const struct plait_journal_file *jf)
@@ -268,6 +290,12 @@ struct plait_journal_file *plait_journal_file_new(const struct plait_journal_fil
     return jf;
 }
 
+void plait_journal_file_begin(struct plait_journal_file *jf)
+{
+    if (jf->config.total >= RESERVE_FROM && ensure_file(jf))
+        flush_out(jf);
+}
+
 /* Numbers go on from the old journal's; sources that it describes as we would keep theirs. */
 static void adopt_numbers(struct plait_journal_file *jf, const struct plait_journal *old)
 {
@@ -299,6 +327,7 @@ int plait_journal_file_reopen(struct plait_journal_file *jf, const struct plait_
     adopt_numbers(jf, old);
     for (size_t i = 0; i < old->block_count; i++) {
         uint64_t block = old->blocks[i].index;
+        jf->listed |= good[i];
         if (good[i])
             plait_tally_set_settled(&jf->tally, (size_t)block, source_of_number(jf, old->blocks[i].source));
         else

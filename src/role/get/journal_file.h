@@ -1,9 +1,8 @@
 /*
- * The resume journal on disk (journal.h says what is in it), and the thread that reads finished blocks back to hash
- * them.
+ * The resume journal on disk (journal.h says what is in it), and the thread that reads finished blocks back
+ * to hash them.
  *
- * It is made with the first blocks it lists, so that what is fetched in a moment leaves no trace. A journal that
- * cannot be written is given up with one call of `failed`; the fetch goes on without.
+ * A journal that cannot be written is given up with one call of `failed`; the fetch goes on without.
  */
 #ifndef PLAIT_GET_JOURNAL_FILE_H
 #define PLAIT_GET_JOURNAL_FILE_H
@@ -19,7 +18,7 @@
 struct plait_journal_file;
 
 struct plait_journal_file_config {
-    struct plait_loop *loop;            /* borrows, as all of these */
+    struct plait_loop *loop; /* borrows, as all of these */
     const char *path;
     int data_fd;                        /* the partial file */
     uint64_t total;                     /* its size when it is complete */
@@ -32,9 +31,11 @@ struct plait_journal_file_config {
 
 /* Returns owned, or NULL (out of memory). */
 struct plait_journal_file *plait_journal_file_new(const struct plait_journal_file_config *config);
+/* Makes the file of a new journal, with room on disk for all that it may come to list. */
+void plait_journal_file_begin(struct plait_journal_file *jf);
 /*
- * Goes on with the journal that was replayed from the same path: `good_len` of its bytes hold, and of its blocks
- * those whose `good` is true. PLAIT_ERR_IO.
+ * Goes on with the journal that was replayed from the same path: `good_len` of its bytes hold, and of its
+ * blocks those whose `good` is true. PLAIT_ERR_IO.
  */
 PLAIT_MUST_USE int plait_journal_file_reopen(struct plait_journal_file *jf, const struct plait_journal *old,
                                              size_t good_len, const bool *good);
@@ -44,11 +45,12 @@ void plait_journal_file_take_back(struct plait_journal_file *jf, uint64_t lo, ui
 /* To be called about once a second: starts reading back what is new. */
 void plait_journal_file_tick(struct plait_journal_file *jf);
 /*
- * Ends the thread's work soon, lists what can be hashed in a few hundredths of a second, and calls `stopped` (perhaps
- * from within). After that it can be freed.
+ * Ends the thread's work soon, lists what can be hashed in a few hundredths of a second, and calls `stopped`
+ * (perhaps from within). After that it can be freed.
  */
 void plait_journal_file_stop(struct plait_journal_file *jf, void (*stopped)(void *ctx));
-/* Writes nothing from now on, and ends the thread's work soon: the file is about to be complete, or to be forgotten. */
+/* Writes nothing from now on, and ends the thread's work soon: the file is about to be complete, or to be
+ * forgotten. */
 void plait_journal_file_mute(struct plait_journal_file *jf);
 /* Whether it lists anything that a later run could use. */
 bool plait_journal_file_is_of_use(const struct plait_journal_file *jf);

@@ -85,7 +85,8 @@ void get_know_digest(struct plait_get *g, const struct plait_digest *digest, enu
 /* What cannot be computed here is as good as unknown, but is to be said. */
 static void cannot_verify(struct plait_get *g, const char *why)
 {
-    get_say(g, PLAIT_GET_WARNING, "the %s digest cannot be verified: %s", plait_digest_alg_name(g->digest.alg), why);
+    get_say(g, PLAIT_GET_WARNING, "the %s digest cannot be verified: %s",
+            plait_digest_alg_name(g->digest.alg), why);
     g->digest.alg = PLAIT_DIGEST_NONE;
 }
 
@@ -125,7 +126,8 @@ static bool is_whole_good(struct plait_get *g)
     plait_fetch_reject_content(g->fetch, g->loop.now, 0, g->status.size);
     plait_fetch_get_status(g->fetch, g->loop.now, &g->status);
     if (g->status.fail == PLAIT_FETCH_FAIL_NONE) /* otherwise that is told as the reason of the failure */
-        get_say(g, PLAIT_GET_WARNING, "the content does not have the %s digest that %s; it is fetched otherwise",
+        get_say(g, PLAIT_GET_WARNING,
+                "the content does not have the %s digest that %s; it is fetched otherwise",
                 plait_digest_alg_name(g->digest.alg), g->digest_teller);
     get_back_to_fetch(g);
     return false;
@@ -141,7 +143,8 @@ void get_judge_pipe(struct plait_get *g)
     g->digest_state = plait_digest_equal(&is, &g->digest) ? PLAIT_GET_DIGEST_GOOD : PLAIT_GET_DIGEST_WRONG;
     if (g->digest_state == PLAIT_GET_DIGEST_WRONG)
         get_end(g, PLAIT_GET_CONTENT,
-                "the bytes that were written out are wrong: they do not have the %s digest that %s; throw them away",
+                "the bytes that were written out are wrong: they do not have the %s digest that %s; throw "
+                "them away",
                 plait_digest_alg_name(g->digest.alg), g->digest_teller);
 }
 
@@ -151,7 +154,8 @@ static void on_journal_failed(void *ctx)
 {
     struct plait_get *g = ctx;
 
-    get_say(g, PLAIT_GET_WARNING, "%s cannot be written: %s; if this run is stopped it cannot be gone on with",
+    get_say(g, PLAIT_GET_WARNING,
+            "%s cannot be written: %s; if this run is stopped it cannot be gone on with",
             plait_sink_file_journal(g->sink), strerror(errno));
 }
 
@@ -166,7 +170,8 @@ static void on_piece_judged(void *ctx, uint64_t lo, uint64_t hi, bool good)
     event.at_ns = g->loop.now - g->started;
     if (g->listener->event != NULL)
         g->listener->event(g->listener->ctx, &event);
-    get_say(g, PLAIT_GET_WARNING, "the piece from byte %llu to %llu does not have its digest and is fetched again",
+    get_say(g, PLAIT_GET_WARNING,
+            "the piece from byte %llu to %llu does not have its digest and is fetched again",
             (unsigned long long)lo, (unsigned long long)hi);
     plait_fetch_reject_content(g->fetch, g->loop.now, lo, hi);
     get_back_to_fetch(g);
@@ -189,8 +194,11 @@ static void start_journal(struct plait_get *g, uint64_t size)
     if (goes_on)
         config.block_size = g->resume.journal.header.block_size;
     g->journal = plait_journal_file_new(&config);
-    if (g->journal != NULL && goes_on &&
-        plait_journal_file_reopen(g->journal, &g->resume.journal, g->resume.good_len, g->resume.good) != PLAIT_OK) {
+    if (g->journal != NULL && !goes_on)
+        plait_journal_file_begin(g->journal);
+    else if (g->journal != NULL &&
+             plait_journal_file_reopen(g->journal, &g->resume.journal, g->resume.good_len, g->resume.good) !=
+                 PLAIT_OK) {
         on_journal_failed(g);
         plait_journal_file_free(g->journal);
         g->journal = NULL;
@@ -201,11 +209,13 @@ static void start_pieces(struct plait_get *g, uint64_t size)
 {
     if (g->piece_list == NULL || g->have_pieces)
         return;
-    if (plait_pieces_init(&g->pieces, &g->loop, g->sink->fd, size, g->piece_list, on_piece_judged, g) == PLAIT_OK)
+    if (plait_pieces_init(&g->pieces, &g->loop, g->sink->fd, size, g->piece_list, on_piece_judged, g) ==
+        PLAIT_OK)
         g->have_pieces = true;
     else
-        get_say(g, PLAIT_GET_WARNING, "the digests of the pieces cannot be used: they do not fit the size, or cannot "
-                                      "be computed here");
+        get_say(g, PLAIT_GET_WARNING,
+                "the digests of the pieces cannot be used: they do not fit the size, or cannot "
+                "be computed here");
 }
 
 /* Counts what is there already. Of a journal that is gone on with, its good blocks are counted. */
@@ -291,8 +301,9 @@ bool get_is_verified(struct plait_get *g)
 
 bool get_keepers_busy(const struct plait_get *g)
 {
-    return (g->journal != NULL && plait_journal_file_is_busy(g->journal)) || (g->chasing && g->chaser.work.busy) ||
-           (g->have_pieces && g->pieces.work.busy) || (g->resume_loaded && g->resume.work.busy);
+    return (g->journal != NULL && plait_journal_file_is_busy(g->journal)) ||
+           (g->chasing && g->chaser.work.busy) || (g->have_pieces && g->pieces.work.busy) ||
+           (g->resume_loaded && g->resume.work.busy);
 }
 
 void get_cancel_keepers(struct plait_get *g)

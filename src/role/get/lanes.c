@@ -69,7 +69,8 @@ static bool on_connected(void *ctx, const struct plait_http_connected *connected
     return true;
 }
 
-/* The answer is of no use. Where it came from an address that a redirect had led to, the source is not to blame yet. */
+/* The answer is of no use. Where it came from an address that a redirect had led to, the source is not to
+ * blame yet. */
 static bool on_bad_head(struct get_lane *l, const struct plait_answer *answer)
 {
     struct plait_source *source = &l->g->sources[l->g->paths[l->path].source];
@@ -90,8 +91,8 @@ static bool ask_again(struct get_lane *l, const char *why)
 }
 
 /*
- * A run that goes on with what an earlier one left: is this still the same content? Once one source has said yes, the
- * fetch itself judges the others.
+ * A run that goes on with what an earlier one left: is this still the same content? Once one source has said
+ * yes, the fetch itself judges the others.
  */
 static bool is_as_left(struct plait_get *g, const struct plait_source *s, uint64_t version, uint64_t size)
 {
@@ -109,14 +110,16 @@ static bool is_as_left(struct plait_get *g, const struct plait_source *s, uint64
     return true;
 }
 
-static bool on_good_head(struct get_lane *l, const struct plait_http_head *http, struct plait_fetch_head *head)
+static bool on_good_head(struct get_lane *l, const struct plait_http_head *http,
+                         struct plait_fetch_head *head)
 {
     struct plait_get *g = l->g;
     int source = g->paths[l->path].source;
     struct plait_source *s = &g->sources[source];
 
     if (head->kind != PLAIT_FETCH_HEAD_UNSATISFIED &&
-        plait_source_on_head(s, l->asked, http, head->size, &head->version, &head->strong) == PLAIT_SOURCE_AGAIN)
+        plait_source_on_head(s, l->asked, http, head->size, &head->version, &head->strong) ==
+            PLAIT_SOURCE_AGAIN)
         return ask_again(l, "another server answers behind the same address; asking again");
     if (!is_as_left(g, s, head->version, head->size) || !get_name_output(g, source, http))
         return false;
@@ -166,7 +169,7 @@ static enum plait_http_take on_data(void *ctx, const uint8_t *bytes, size_t len)
     if (path->first_at == 0)
         path->first_at = g->loop.now;
     return plait_fetch_recv(g->fetch, g->loop.now, l->id, bytes, len) == PLAIT_FETCH_READ ? PLAIT_HTTP_TAKEN
-                                                                                         : PLAIT_HTTP_DROP;
+                                                                                          : PLAIT_HTTP_DROP;
 }
 
 static void on_end(void *ctx, const struct plait_http_end *end)
@@ -306,7 +309,8 @@ void get_look_at_routes(struct plait_get *g)
         struct plait_route *route = &g->routes.list[r];
         if (!plait_route_refresh(route))
             continue;
-        get_say(g, PLAIT_GET_WARNING, "%s is %s", route->name, route->up ? "there again" : "gone; going on without");
+        get_say(g, PLAIT_GET_WARNING, "%s is %s", route->name,
+                route->up ? "there again" : "gone; going on without");
         for (int i = 0; i < LANES_TOTAL && !route->up; i++) {
             struct get_lane *l = g->lanes[i];
             if (l == NULL || g->paths[l->path].route != (int)r || !plait_http_lane_is_busy(l->http))

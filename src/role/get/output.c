@@ -1,8 +1,8 @@
 /*
  * The output: its name, its sink, and what an earlier run left under that name.
  *
- * With -o the name is known from the beginning. Without, it is the first good answer's to propose one; only when a
- * journal lies beside the name that the URL proposes, and it is of that URL, is that taken at once.
+ * With -o the name is known from the beginning. Without, it is the first good answer's to propose one; only
+ * when a journal lies beside the name that the URL proposes, and it is of that URL, is that taken at once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -109,8 +109,8 @@ static void on_left_read(void *ctx)
     g->resumed_bytes = g->resume.good_bytes;
     if (g->resume_used) {
         get_tell(g, PLAIT_GET_EV_RESUMED, -1, g->resumed_bytes, g->name);
-        get_say(g, PLAIT_GET_NOTE, "%s: going on with %.1f of %.1f MB", g->name, (double)g->resumed_bytes / 1e6,
-                (double)g->resume.journal.header.total / 1e6);
+        get_say(g, PLAIT_GET_NOTE, "%s: going on with %.1f of %.1f MB", g->name,
+                (double)g->resumed_bytes / 1e6, (double)g->resume.journal.header.total / 1e6);
     } else if (plait_sink_file_clear(g->sink) != PLAIT_OK) {
         get_end(g, PLAIT_GET_LOCAL, "%s", g->sink->error);
         return;
@@ -175,7 +175,8 @@ static bool find_left(struct plait_get *g, uint64_t left)
     int err = plait_resume_load(&g->resume, plait_sink_file_journal(g->sink), &g->digest, why);
 
     g->resume_loaded = err == PLAIT_OK;
-    if (g->resume_loaded && g->known_size != PLAIT_FETCH_UNKNOWN && g->resume.journal.header.total != g->known_size) {
+    if (g->resume_loaded && g->known_size != PLAIT_FETCH_UNKNOWN &&
+        g->resume.journal.header.total != g->known_size) {
         snprintf(why, sizeof why, "its size is now stated otherwise");
         plait_resume_done(&g->resume);
         g->resume_loaded = false;
@@ -189,7 +190,8 @@ static bool find_left(struct plait_get *g, uint64_t left)
     else if ((left > 0 || err == PLAIT_ERR_FORMAT) && plait_sink_file_clear(g->sink) != PLAIT_OK)
         get_end(g, PLAIT_GET_LOCAL, "%s", g->sink->error);
     else if (left > 0 || err == PLAIT_ERR_FORMAT)
-        get_say(g, PLAIT_GET_WARNING, "%s: what an earlier run left cannot be used (%s); begun anew", g->name, why);
+        get_say(g, PLAIT_GET_WARNING, "%s: what an earlier run left cannot be used (%s); begun anew", g->name,
+                why);
     return false;
 }
 

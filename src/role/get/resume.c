@@ -56,7 +56,8 @@ static int replay(struct plait_resume *r, int fd, char why[PLAIT_RESUME_WHY_MAX]
     return PLAIT_ERR_FORMAT;
 }
 
-static int load(struct plait_resume *r, int fd, const struct plait_digest *digest, char why[PLAIT_RESUME_WHY_MAX])
+static int load(struct plait_resume *r, int fd, const struct plait_digest *digest,
+                char why[PLAIT_RESUME_WHY_MAX])
 {
     int err = replay(r, fd, why);
 

@@ -1,6 +1,6 @@
 /*
- * What an earlier run left: the journal is replayed, and every block that it lists is read again and compared with
- * its hash by a thread. Only what matches counts.
+ * What an earlier run left: the journal is replayed, and every block that it lists is read again and compared
+ * with its hash by a thread. Only what matches counts.
  */
 #ifndef PLAIT_GET_RESUME_H
 #define PLAIT_GET_RESUME_H
@@ -19,7 +19,7 @@ struct plait_resume {
     size_t good_len; /* bytes of the journal that hold */
     bool *good;      /* by index in journal.blocks, after `done` */
     uint64_t good_bytes;
-    uint64_t total_bytes;           /* that are to be read */
+    uint64_t total_bytes;            /* that are to be read */
     atomic_uint_fast64_t read_bytes; /* so far */
     int data_fd;
     struct plait_work work;
@@ -29,8 +29,8 @@ struct plait_resume {
 };
 
 /*
- * Replays the journal. PLAIT_ERR_NOTFOUND where there is none; PLAIT_ERR_FORMAT where it cannot be used, and `why`
- * tells; PLAIT_ERR_NOMEM. `digest`: what the whole must have now.
+ * Replays the journal. PLAIT_ERR_NOTFOUND where there is none; PLAIT_ERR_FORMAT where it cannot be used, and
+ * `why` tells; PLAIT_ERR_NOMEM. `digest`: what the whole must have now.
  */
 PLAIT_MUST_USE int plait_resume_load(struct plait_resume *r, const char *journal_path,
                                      const struct plait_digest *digest, char why[PLAIT_RESUME_WHY_MAX]);

@@ -129,7 +129,8 @@ int plait_routes_add(struct plait_routes *r, const char *text, char why[PLAIT_RO
         return add_all(r, why);
     if (parse_address(text, &address))
         return add_address(r, text, &address, why);
-    if (text[0] == '\0' || strlen(text) >= IF_NAMESIZE || strchr(text, '/') != NULL || strchr(text, ' ') != NULL) {
+    if (text[0] == '\0' || strlen(text) >= IF_NAMESIZE || strchr(text, '/') != NULL ||
+        strchr(text, ' ') != NULL) {
         snprintf(why, PLAIT_ROUTE_ERROR_MAX, "neither an interface, nor an address, nor a proxy's URL");
         return PLAIT_ERR_FORMAT;
     }

@@ -34,11 +34,12 @@ struct plait_routes {
 #define PLAIT_ROUTE_ERROR_MAX 256
 
 /*
- * Adds what one --via says; "all" adds every interface with a default route. A route that is there already is not
- * added again. PLAIT_ERR_NOTFOUND where this machine has no such interface or address, PLAIT_ERR_FORMAT for what is
- * no route at all, PLAIT_ERR_LIMIT, PLAIT_ERR_NOMEM, PLAIT_ERR_IO; `why` then tells people.
+ * Adds what one --via says; "all" adds every interface with a default route. A route that is there already is
+ * not added again. PLAIT_ERR_NOTFOUND where this machine has no such interface or address, PLAIT_ERR_FORMAT
+ * for what is no route at all, PLAIT_ERR_LIMIT, PLAIT_ERR_NOMEM, PLAIT_ERR_IO; `why` then tells people.
  */
-PLAIT_MUST_USE int plait_routes_add(struct plait_routes *r, const char *text, char why[PLAIT_ROUTE_ERROR_MAX]);
+PLAIT_MUST_USE int plait_routes_add(struct plait_routes *r, const char *text,
+                                    char why[PLAIT_ROUTE_ERROR_MAX]);
 /* The one route of those who name none. */
 PLAIT_MUST_USE int plait_routes_add_default(struct plait_routes *r);
 void plait_routes_done(struct plait_routes *r);

@@ -1,8 +1,8 @@
 /*
  * Where the stream goes: a file, written in place, or a pipe, written in order.
  *
- * write, read and take_back are the store of the fetch (fetch.h) and only ever copy; what may block is done by the
- * threads beside the loop. A sink that fails calls `failed` once, with words that say what to do.
+ * write, read and take_back are the store of the fetch (fetch.h) and only ever copy; what may block is done
+ * by the threads beside the loop. A sink that fails calls `failed` once, with words that say what to do.
  */
 #ifndef PLAIT_GET_SINK_H
 #define PLAIT_GET_SINK_H
@@ -52,12 +52,14 @@ struct plait_sink {
     char error[PLAIT_SINK_ERROR_MAX];
 };
 
-/* Notes an error for people, with the system's words for `os_errno` (0 = none) after it. Returns PLAIT_ERR_IO. */
+/* Notes an error for people, with the system's words for `os_errno` (0 = none) after it. Returns
+ * PLAIT_ERR_IO. */
 int plait_sink_note(struct plait_sink *s, int os_errno, const char *format, ...) PLAIT_PRINTF(3, 4);
 
 /*
- * A file that appears under `name` once it is complete; until then its bytes are in NAME.plait-part, which is locked.
- * Returns owned; or NULL, and says why in `error`. *left tells how many bytes an earlier run left there.
+ * A file that appears under `name` once it is complete; until then its bytes are in NAME.plait-part, which is
+ * locked. Returns owned; or NULL, and says why in `error`. *left tells how many bytes an earlier run left
+ * there.
  */
 struct plait_sink *plait_sink_file_open(struct plait_loop *loop, const char *name, bool replace,
                                         const struct plait_sink_events *events, void *ctx, uint64_t *left,
@@ -70,11 +72,13 @@ PLAIT_MUST_USE int plait_sink_file_reserve(struct plait_sink *s, uint64_t size);
 const char *plait_sink_file_journal(const struct plait_sink *s);
 
 /*
- * A pipe, a terminal or anything else that is written in order to `fd` (borrowed). At most buffer_bytes are kept in
- * memory; *window_bytes tells how far ahead of what was emitted the fetch may write. Returns owned, or NULL.
+ * A pipe, a terminal or anything else that is written in order to `fd` (borrowed). At most buffer_bytes are
+ * kept in memory; *window_bytes tells how far ahead of what was emitted the fetch may write. Returns owned,
+ * or NULL.
  */
-struct plait_sink *plait_sink_pipe_open(struct plait_loop *loop, int fd, const char *name, uint64_t buffer_bytes,
-                                        const struct plait_sink_events *events, void *ctx, uint64_t *window_bytes);
+struct plait_sink *plait_sink_pipe_open(struct plait_loop *loop, int fd, const char *name,
+                                        uint64_t buffer_bytes, const struct plait_sink_events *events,
+                                        void *ctx, uint64_t *window_bytes);
 /* Hash what leaves, from the first byte on; false where bytes have left already. `alg` is not NONE. */
 bool plait_sink_pipe_hash(struct plait_sink *s, enum plait_digest_alg alg);
 /* After finished: the digest of all that has left. */

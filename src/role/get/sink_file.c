@@ -1,7 +1,7 @@
 /*
- * The file. Its bytes are written in place to NAME.plait-part, so that it never has the final name before it is
- * complete and on disk. The part is locked as long as we have it; since a finished part loses its name, whoever got
- * the lock has to look whether the file it has locked still is the one of that name.
+ * The file. Its bytes are written in place to NAME.plait-part, so that it never has the final name before it
+ * is complete and on disk. The part is locked as long as we have it; since a finished part loses its name,
+ * whoever got the lock has to look whether the file it has locked still is the one of that name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,8 +35,8 @@ static int file_write(struct plait_sink *s, uint64_t offset, const uint8_t *byte
     if (plait_pwrite_all(s->fd, bytes, len, offset) == PLAIT_OK)
         return PLAIT_OK;
     if (errno == ENOSPC || errno == EDQUOT)
-        return plait_sink_note(s, errno, "%s cannot be written; make room and run the same command again to go on",
-                               f->part);
+        return plait_sink_note(
+            s, errno, "%s cannot be written; make room and run the same command again to go on", f->part);
     return plait_sink_note(s, errno, "%s cannot be written", f->part);
 }
 
@@ -66,7 +66,8 @@ static void run_finish(void *ctx)
 {
     struct file *f = ctx;
 
-    if (step(f, ftruncate(f->sink.fd, (off_t)f->size) == 0 ? PLAIT_OK : PLAIT_ERR_IO, "cut to size") != PLAIT_OK ||
+    if (step(f, ftruncate(f->sink.fd, (off_t)f->size) == 0 ? PLAIT_OK : PLAIT_ERR_IO, "cut to size") !=
+            PLAIT_OK ||
         step(f, fsync(f->sink.fd) == 0 ? PLAIT_OK : PLAIT_ERR_IO, "written to disk") != PLAIT_OK ||
         step(f, plait_rename(f->part, f->name, f->replace), "given its name") != PLAIT_OK)
         return;
@@ -83,9 +84,10 @@ static void on_finished(void *ctx)
         return;
     }
     if (f->result == PLAIT_ERR_STATE)
-        plait_sink_note(&f->sink, 0,
-                        "%s has appeared meanwhile; the complete download is in %s (move it, or use -f to replace)",
-                        f->name, f->part);
+        plait_sink_note(
+            &f->sink, 0,
+            "%s has appeared meanwhile; the complete download is in %s (move it, or use -f to replace)",
+            f->name, f->part);
     else
         plait_sink_note(&f->sink, f->result_errno, "%s is complete but cannot be %s", f->part, f->step);
     f->sink.events->failed(f->sink.ctx);
@@ -160,8 +162,10 @@ static int open_part(struct file *f)
             return open_error(f);
         int err = plait_lock(f->sink.fd);
         if (err == PLAIT_ERR_STATE)
-            return plait_sink_note(&f->sink, 0, "another plait is fetching %s just now; wait until it is done, or choose "
-                                                "another name with -o", f->name);
+            return plait_sink_note(&f->sink, 0,
+                                   "another plait is fetching %s just now; wait until it is done, or choose "
+                                   "another name with -o",
+                                   f->name);
         if (err != PLAIT_OK)
             return plait_sink_note(&f->sink, errno, "%s cannot be locked", f->part);
         if (has_name(f->sink.fd, f->part))
@@ -251,9 +255,10 @@ int plait_sink_file_reserve(struct plait_sink *s, uint64_t size)
     own = (uint64_t)st.st_blocks * 512;
     if (size <= own || size - own <= room)
         return PLAIT_OK;
-    return plait_sink_note(s, ENOSPC, "%s needs %.1f MB more, but there are only %.1f MB free where it lies; make room "
-                                      "and run the same command again", f->name, (double)(size - own) / 1e6,
-                           (double)room / 1e6);
+    return plait_sink_note(s, ENOSPC,
+                           "%s needs %.1f MB more, but there are only %.1f MB free where it lies; make room "
+                           "and run the same command again",
+                           f->name, (double)(size - own) / 1e6, (double)room / 1e6);
 }
 
 const char *plait_sink_file_journal(const struct plait_sink *s)

@@ -1,8 +1,8 @@
 /*
- * The pipe. Bytes wait in blocks, a ring of pointers of which only those that hold something have memory; what is
- * there without a gap is handed to a thread, at most HAND bytes at a time, which hashes and writes it. What has been
- * handed over counts as emitted at once, because it can no longer be changed; the memory for it is set aside, so
- * that ring, window and the thread's share together stay within the buffer.
+ * The pipe. Bytes wait in blocks, a ring of pointers of which only those that hold something have memory;
+ * what is there without a gap is handed to a thread, at most HAND bytes at a time, which hashes and writes
+ * it. What has been handed over counts as emitted at once, because it can no longer be changed; the memory
+ * for it is set aside, so that ring, window and the thread's share together stay within the buffer.
  *
  *      out_lo        out_hi                prefix                       out_hi + window
  *        | in a thread | may be handed over | with holes, being filled |
@@ -60,7 +60,8 @@ static int pipe_write(struct plait_sink *s, uint64_t offset, const uint8_t *byte
         size_t at = (size_t)(offset % BLOCK), n = (size_t)plait_min_u64(len, BLOCK - at);
         uint8_t *block = block_for(p, offset);
         if (block == NULL)
-            return plait_sink_note(s, ENOMEM, "%s: the buffer cannot be had; use a smaller --buffer", p->name);
+            return plait_sink_note(s, ENOMEM, "%s: the buffer cannot be had; use a smaller --buffer",
+                                   p->name);
         memcpy(block + at, bytes, n);
         offset += n;
         bytes += n;
@@ -208,8 +209,9 @@ static const struct plait_sink_ops pipe_ops = {
     .free = pipe_free,
 };
 
-struct plait_sink *plait_sink_pipe_open(struct plait_loop *loop, int fd, const char *name, uint64_t buffer_bytes,
-                                        const struct plait_sink_events *events, void *ctx, uint64_t *window_bytes)
+struct plait_sink *plait_sink_pipe_open(struct plait_loop *loop, int fd, const char *name,
+                                        uint64_t buffer_bytes, const struct plait_sink_events *events,
+                                        void *ctx, uint64_t *window_bytes)
 {
     struct pipe_sink *p = calloc(1, sizeof *p);
 

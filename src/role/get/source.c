@@ -8,7 +8,8 @@
 #include "http_field.h"
 #include "url.h"
 
-int plait_source_init(struct plait_source *s, const char *url, enum plait_source_origin origin, unsigned priority)
+int plait_source_init(struct plait_source *s, const char *url, enum plait_source_origin origin,
+                      unsigned priority)
 {
     memset(s, 0, sizeof *s);
     if (strlen(url) > PLAIT_URL_MAX || !plait_url_is_http(url))
@@ -130,7 +131,8 @@ enum plait_source_judgement plait_source_on_head(struct plait_source *s, const c
     }
     if (strcmp(head->url, asked) != 0 && s->redirect == NULL && strlen(head->url) <= PLAIT_URL_MAX)
         s->redirect = strdup(head->url); /* without memory the next request is redirected again */
-    else if (redirected && s->redirect != NULL && strcmp(s->redirect, head->url) != 0 && *version != s->version)
+    else if (redirected && s->redirect != NULL && strcmp(s->redirect, head->url) != 0 &&
+             *version != s->version)
         return PLAIT_SOURCE_AGAIN;
     return PLAIT_SOURCE_SAME;
 }

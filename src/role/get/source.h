@@ -1,8 +1,9 @@
 /*
  * A source: a URL that holds a copy of the stream, where redirects led from it, and which version it serves.
  *
- * A server behind one URL may be many machines. Where the ETag differs but Last-Modified does not, machines of the
- * same content are assumed that make their tags from what is not content: then the ETag is no longer relied on.
+ * A server behind one URL may be many machines. Where the ETag differs but Last-Modified does not, machines
+ * of the same content are assumed that make their tags from what is not content: then the ETag is no longer
+ * relied on.
  */
 #ifndef PLAIT_GET_SOURCE_H
 #define PLAIT_GET_SOURCE_H
@@ -28,15 +29,15 @@ struct plait_source {
     char *redirect; /* where the URL leads, or NULL */
     enum plait_source_origin origin;
     unsigned priority;
-    bool answered;      /* with an acceptable head, at least once */
-    bool etag_differs;  /* between machines: not to be relied on */
-    bool heard;         /* what it says of digests and of other sources was taken */
+    bool answered;                         /* with an acceptable head, at least once */
+    bool etag_differs;                     /* between machines: not to be relied on */
+    bool heard;                            /* what it says of digests and of other sources was taken */
     char etag[PLAIT_SOURCE_VALIDATOR_MAX]; /* strong, of the first good answer, or "" */
     char last_modified[PLAIT_SOURCE_VALIDATOR_MAX];
     bool last_modified_strong;
-    uint64_t version;      /* as told to the fetch; 0 = none */
-    uint64_t size;         /* or UINT64_MAX */
-    struct plait_digest claim; /* the digest that it states */
+    uint64_t version;                   /* as told to the fetch; 0 = none */
+    uint64_t size;                      /* or UINT64_MAX */
+    struct plait_digest claim;          /* the digest that it states */
     char reason[PLAIT_HTTP_REASON_MAX]; /* of its latest failure */
 };
 
@@ -52,16 +53,18 @@ const char *plait_source_if_range(const struct plait_source *s);
 
 enum plait_source_judgement {
     PLAIT_SOURCE_SAME,  /* go on with `version` */
-    PLAIT_SOURCE_AGAIN, /* a redirect led elsewhere than before, or a tag was not to be relied on: ask again */
+    PLAIT_SOURCE_AGAIN, /* a redirect led elsewhere than before, or a tag was not to be relied on: ask again
+                         */
 };
 /*
- * A good head came for a request that was sent to `asked`. Learns validators and redirects; *version and *strong are
- * for the fetch.
+ * A good head came for a request that was sent to `asked`. Learns validators and redirects; *version and
+ * *strong are for the fetch.
  */
 enum plait_source_judgement plait_source_on_head(struct plait_source *s, const char *asked,
                                                  const struct plait_http_head *head, uint64_t size,
                                                  uint64_t *version, bool *strong);
-/* A request to `asked` failed for good. True: it went where a redirect had led; the URL itself may still do. */
+/* A request to `asked` failed for good. True: it went where a redirect had led; the URL itself may still do.
+ */
 bool plait_source_forget_redirect(struct plait_source *s, const char *asked);
 /* The version that these validators stand for, as plait_source_on_head would tell it. */
 uint64_t plait_source_version(const char *etag, const char *last_modified);

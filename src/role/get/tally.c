@@ -61,8 +61,8 @@ void plait_tally_add(struct plait_tally *t, uint64_t lo, uint64_t hi, int source
     }
 }
 
-void plait_tally_take_back(struct plait_tally *t, uint64_t lo, uint64_t hi, void (*lost)(void *ctx, size_t block),
-                           void *ctx)
+void plait_tally_take_back(struct plait_tally *t, uint64_t lo, uint64_t hi,
+                           void (*lost)(void *ctx, size_t block), void *ctx)
 {
     assert(hi <= t->total);
     for (uint64_t n; lo < hi; lo += n) {

@@ -1,8 +1,10 @@
 /*
- * How much of each block of a stream is there, for those who look at whole blocks: the journal, and piece digests.
+ * How much of each block of a stream is there, for those who look at whole blocks: the journal, and piece
+ * digests.
  *
- * A block is OPEN until all its bytes are there, then READY; whoever takes it makes it BUSY, and settles it when it
- * is through. Where bytes are taken back their blocks are OPEN again, and work that was under way no longer counts.
+ * A block is OPEN until all its bytes are there, then READY; whoever takes it makes it BUSY, and settles it
+ * when it is through. Where bytes are taken back their blocks are OPEN again, and work that was under way no
+ * longer counts.
  */
 #ifndef PLAIT_GET_TALLY_H
 #define PLAIT_GET_TALLY_H
@@ -37,15 +39,16 @@ uint64_t plait_tally_len(const struct plait_tally *t, size_t block);
 /* [lo, hi) is there now, and was not before. */
 void plait_tally_add(struct plait_tally *t, uint64_t lo, uint64_t hi, int source);
 /* [lo, hi) was there. `lost` is called for each block that was settled, and may be NULL. */
-void plait_tally_take_back(struct plait_tally *t, uint64_t lo, uint64_t hi, void (*lost)(void *ctx, size_t block),
-                           void *ctx);
+void plait_tally_take_back(struct plait_tally *t, uint64_t lo, uint64_t hi,
+                           void (*lost)(void *ctx, size_t block), void *ctx);
 /* The whole block is there and needs no looking at. */
 void plait_tally_set_settled(struct plait_tally *t, size_t block, int source);
 /* A ready block, now BUSY; false where there is none. */
 bool plait_tally_take(struct plait_tally *t, size_t *block);
 /* Nobody looked at it after all. */
 void plait_tally_put_back(struct plait_tally *t, size_t block, uint32_t turn);
-/* The work on a taken block is done; `turn` is what it was when it was taken. False: it was taken back meanwhile. */
+/* The work on a taken block is done; `turn` is what it was when it was taken. False: it was taken back
+ * meanwhile. */
 bool plait_tally_settle(struct plait_tally *t, size_t block, uint32_t turn);
 
 #endif

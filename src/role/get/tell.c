@@ -137,8 +137,8 @@ static void say_path_out(struct plait_get *g, const struct plait_fetch_event *e)
     const char *route = g->routes.count > 1 ? g->routes.list[p->route].name : "";
 
     if (p->reason[0] != '\0')
-        get_say(g, PLAIT_GET_WARNING, "%s%s%s is left out: %s", shown(g, p->source), route[0] != '\0' ? " over " : "",
-                route, p->reason);
+        get_say(g, PLAIT_GET_WARNING, "%s%s%s is left out: %s", shown(g, p->source),
+                route[0] != '\0' ? " over " : "", route, p->reason);
 }
 
 static void say_event(struct plait_get *g, const struct plait_fetch_event *e)
@@ -155,11 +155,12 @@ static void say_event(struct plait_get *g, const struct plait_fetch_event *e)
                 shown(g, e->source));
         break;
     case PLAIT_FETCH_EV_DIFFERS:
-        get_say(g, PLAIT_GET_WARNING, "%s and %s differ at byte %llu", shown(g, e->other_source), shown(g, e->source),
-                (unsigned long long)e->bytes);
+        get_say(g, PLAIT_GET_WARNING, "%s and %s differ at byte %llu", shown(g, e->other_source),
+                shown(g, e->source), (unsigned long long)e->bytes);
         break;
     case PLAIT_FETCH_EV_CONDEMNED:
-        get_say(g, PLAIT_GET_WARNING, "%s is left out: its content is not the others'; %.1f MB are fetched again",
+        get_say(g, PLAIT_GET_WARNING,
+                "%s is left out: its content is not the others'; %.1f MB are fetched again",
                 shown(g, e->source), (double)e->bytes / 1e6);
         break;
     case PLAIT_FETCH_EV_SIZE_DIFFERS:
@@ -259,8 +260,9 @@ static void blame_unreachable(struct plait_get *g)
     }
     list_sources(g, text, "nothing has come from any source for too long:");
     get_end(g, PLAIT_GET_FAILED, "%s%s%s", text, g->source_count > 1 ? "\n" : "; ",
-            g->sink != NULL && !g->sink->in_order ? "what has come is kept: run the same command again to go on"
-                                                  : "run the same command again");
+            g->sink != NULL && !g->sink->in_order
+                ? "what has come is kept: run the same command again to go on"
+                : "run the same command again");
 }
 
 void get_blame(struct plait_get *g)
@@ -279,13 +281,16 @@ void get_blame(struct plait_get *g)
         break;
     case PLAIT_FETCH_FAIL_CONFLICT:
         get_end(g, PLAIT_GET_CONTENT,
-                "%s and %s are different files: they differ at byte %llu, and nothing tells which is right; name only "
+                "%s and %s are different files: they differ at byte %llu, and nothing tells which is right; "
+                "name only "
                 "one of them, or give its digest with --checksum",
-                shown(g, s->conflict_source_a), shown(g, s->conflict_source_b), (unsigned long long)s->conflict_offset);
+                shown(g, s->conflict_source_a), shown(g, s->conflict_source_b),
+                (unsigned long long)s->conflict_offset);
         break;
     case PLAIT_FETCH_FAIL_SIZES:
         get_end(g, PLAIT_GET_CONTENT,
-                "%s and %s are different files: they have different sizes, and nothing tells which is right; name only "
+                "%s and %s are different files: they have different sizes, and nothing tells which is right; "
+                "name only "
                 "one of them, or give its digest with --checksum",
                 shown(g, s->conflict_source_a), shown(g, s->conflict_source_b));
         break;
@@ -295,17 +300,20 @@ void get_blame(struct plait_get *g)
         break;
     case PLAIT_FETCH_FAIL_TAINTED:
         get_end(g, PLAIT_GET_CONTENT,
-                "bytes that have been written out already turned out to be wrong; throw them away, and fetch into a "
+                "bytes that have been written out already turned out to be wrong; throw them away, and fetch "
+                "into a "
                 "file");
         break;
     case PLAIT_FETCH_FAIL_NO_RESUME:
-        get_end(g, PLAIT_GET_FAILED, "%s broke off and cannot be continued, since it does not serve parts; run the "
-                                     "same command again",
+        get_end(g, PLAIT_GET_FAILED,
+                "%s broke off and cannot be continued, since it does not serve parts; run the "
+                "same command again",
                 shown(g, 0));
         break;
     case PLAIT_FETCH_FAIL_CONTENT:
-        get_end(g, PLAIT_GET_CONTENT, "the content does not have the %s digest that %s; no other source is left",
-                digest, g->digest_teller);
+        get_end(g, PLAIT_GET_CONTENT,
+                "the content does not have the %s digest that %s; no other source is left", digest,
+                g->digest_teller);
         break;
     case PLAIT_FETCH_FAIL_STORE:
         get_end(g, PLAIT_GET_LOCAL, "%s", g->sink != NULL ? g->sink->error : "the output cannot be written");

@@ -1,9 +1,9 @@
 /*
  * Digests of a file, computed by threads while it grows.
  *
- * The *chaser* hashes the whole: it follows the bytes that are there without a gap, so that at the end only the tail
- * is left; where bytes behind it are taken back it begins again. The *pieces* of a Metalink are each hashed as soon as
- * they are complete.
+ * The *chaser* hashes the whole: it follows the bytes that are there without a gap, so that at the end only
+ * the tail is left; where bytes behind it are taken back it begins again. The *pieces* of a Metalink are each
+ * hashed as soon as they are complete.
  */
 #ifndef PLAIT_GET_VERIFY_H
 #define PLAIT_GET_VERIFY_H
@@ -23,11 +23,11 @@ struct plait_chaser {
     struct plait_work work;
     int fd; /* borrows */
     uint64_t prefix, hashed;
-    uint64_t job_hi;    /* what the thread reads up to */
-    uint64_t lost;      /* the least offset that was taken back while it reads, or PLAIT_NEVER */
+    uint64_t job_hi; /* what the thread reads up to */
+    uint64_t lost;   /* the least offset that was taken back while it reads, or PLAIT_NEVER */
     uint8_t *room;
     bool job_failed;
-    bool eager;         /* hash even a little: the end has come */
+    bool eager; /* hash even a little: the end has come */
     atomic_bool cancel;
     void (*moved)(void *ctx); /* after each stretch */
     void *ctx;
@@ -61,7 +61,8 @@ struct plait_pieces {
 /* PLAIT_ERR_ARG where the pieces do not fit the size, PLAIT_ERR_NOTFOUND, PLAIT_ERR_NOMEM. */
 PLAIT_MUST_USE int plait_pieces_init(struct plait_pieces *p, struct plait_loop *loop, int fd, uint64_t size,
                                      const struct plait_metalink_pieces *list,
-                                     void (*judged)(void *ctx, uint64_t lo, uint64_t hi, bool good), void *ctx);
+                                     void (*judged)(void *ctx, uint64_t lo, uint64_t hi, bool good),
+                                     void *ctx);
 void plait_pieces_done(struct plait_pieces *p);
 void plait_pieces_add(struct plait_pieces *p, uint64_t lo, uint64_t hi);
 void plait_pieces_take_back(struct plait_pieces *p, uint64_t lo, uint64_t hi);
