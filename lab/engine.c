@@ -144,6 +144,7 @@ static void take_packets(struct lab_engine *e, uint32_t which, uint64_t came_ns)
             lab_pool_give(&e->pool, packet);
         if (n <= 0)
             return;
+        lab_lane_overflow(lane, (uint32_t)n);
     }
 }
 
@@ -292,8 +293,7 @@ int lab_engine_run(struct lab_engine *e)
     return 0;
 }
 
-/* Packets wait for nobody: ahead of the programs under test where the system allows it, as a link would be.
- */
+/* Packets wait for nobody: ahead of the programs under test, where the system allows it, as a link would. */
 static void go_first(void)
 {
     struct sched_param param = {.sched_priority = 1};

@@ -2,10 +2,15 @@
 #include "units.h"
 #include <stdlib.h>
 
-static void count(struct lab_count *c, const struct lab_packet *packet)
+static void count_one(struct lab_count *c, uint32_t len)
 {
     c->packets++;
-    c->bytes += packet->len;
+    c->bytes += len;
+}
+
+static void count(struct lab_count *c, const struct lab_packet *packet)
+{
+    count_one(c, packet->len);
 }
 
 static void discount(struct lab_count *c, const struct lab_packet *packet)
@@ -109,7 +114,7 @@ static void fifo_settle(struct lab_fifo *f)
 
 static uint64_t time_to_send(const struct lab_lane *lane, const struct lab_packet *packet)
 {
-    return lane->shape.rate_bps ? packet->len * 8 * PLAIT_S / lane->shape.rate_bps : 0;
+    return lane->shape.rate_bps ? PLAIT_S * 8 * packet->len / lane->shape.rate_bps : 0;
 }
 
 /*
@@ -128,8 +133,7 @@ static bool loses(struct lab_lane *lane)
     return lane->in_burst;
 }
 
-/* Where the delay has wandered to at `t`, in units of jitter; a new random point every one to three jitters.
- */
+/* Where the delay has wandered to at `t`, in units of jitter; a new point every one to three jitters. */
 static double wander(struct lab_lane *lane, uint64_t t)
 {
     while (t >= lane->wander_to_ns) {
@@ -252,6 +256,12 @@ struct lab_packet *lab_lane_pop(struct lab_lane *lane, uint64_t now_ns)
         return NULL;
     count(&lane->tally.out, packet);
     return fifo_pop(&lane->flight);
+}
+
+void lab_lane_overflow(struct lab_lane *lane, uint32_t len)
+{
+    count_one(&lane->tally.in, len);
+    count_one(&lane->tally.dropped, len);
 }
 
 void lab_lane_refuse(struct lab_lane *lane, struct lab_packet *packet)

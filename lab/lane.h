@@ -82,6 +82,8 @@ uint64_t lab_lane_deadline(const struct lab_lane *lane);
 /* A changed shape holds from `now_ns`: what is being sent goes on at the new rate; a dead lane loses all it
  * holds. */
 void lab_lane_reshape(struct lab_lane *lane, uint64_t now_ns, const struct lab_shape *shape);
+/* Counts a packet of `len` bytes that there was no memory to take. */
+void lab_lane_overflow(struct lab_lane *lane, uint32_t len);
 /* Counts and recycles a popped packet that the far end would not take. */
 void lab_lane_refuse(struct lab_lane *lane, struct lab_packet *packet);
 

@@ -163,12 +163,22 @@ static void list_netns(struct netns_list *list, const char *id)
         if (strncmp(e->d_name, prefix, strlen(prefix)) != 0 || strlen(e->d_name) >= LAB_NETNS_MAX)
             continue;
         snprintf(path, sizeof path, "%s/%s", netns_dir, e->d_name);
-        strcpy(list->name[list->count], e->d_name);
+        memcpy(list->name[list->count], e->d_name, strlen(e->d_name) + 1);
         if (stat(path, &list->stat[list->count]) == 0)
             list->count++;
     }
     if (dir)
         closedir(dir);
+}
+
+bool lab_netns_taken(const char *id)
+{
+    struct netns_list *list = malloc(sizeof *list);
+    if (list)
+        list_netns(list, id);
+    bool taken = !list || list->count > 0;
+    free(list);
+    return taken;
 }
 
 static bool lives_in(pid_t pid, const struct netns_list *list)

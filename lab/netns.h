@@ -28,6 +28,8 @@ PLAIT_MUST_USE int lab_netns_tun(const char *name, const char *dev);
 PLAIT_MUST_USE int lab_netns_ip(const char *name, bool six, const char *lines);
 /* Writes a sysctl (dotted name) of the namespace. */
 PLAIT_MUST_USE int lab_netns_sysctl(const char *name, const char *key, const char *value);
+/* Whether there are namespaces of that id, whoever made them. */
+bool lab_netns_taken(const char *id);
 /* Ends the processes that still run in the lab's namespaces, and removes the namespaces. */
 void lab_netns_sweep(const char *id);
 

@@ -23,12 +23,17 @@ CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def built(name, variable):
+    """A program of the build: where $`variable` says, or else in build/."""
+    return os.environ.get(variable, str(ROOT / "build" / name))
+
+
 def binary():
-    """The program: $PLAIT_LAB_BIN, or where the build (by default build/, or $PLAIT_BUILD) leaves it."""
-    if "PLAIT_LAB_BIN" in os.environ:
-        return os.environ["PLAIT_LAB_BIN"]
-    build = pathlib.Path(os.environ.get("PLAIT_BUILD", ROOT / "build"))
-    return str(build / "lab" / "plait-lab")
+    return built("lab/plait-lab", "PLAIT_LAB_BIN")
+
+
+def plait():
+    return built("plait", "PLAIT")
 
 
 class LabError(Exception):

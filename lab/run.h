@@ -11,8 +11,7 @@
  */
 PLAIT_MUST_USE int lab_run(const struct lab_session *session, const struct lab_topology *topology,
                            char *argv[]);
-/* Sets PLAIT_LAB, PLAIT_LAB_CONTROL and PLAIT_NS_<host>; `out`, unless NULL, gets them as lines for a shell.
- */
+/* Sets PLAIT_LAB, PLAIT_LAB_CONTROL, PLAIT_NS_<host>; `out`, unless NULL, gets them as lines for a shell. */
 void lab_run_environment(const char *id, const struct lab_topology *topology, FILE *out);
 
 #endif

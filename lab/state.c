@@ -108,20 +108,30 @@ static int make_dir(const char *id)
     return mkdir(path, 0700);
 }
 
-static int claim(struct lab_state *state, const char *wanted)
+/* Makes the directory of `wanted`, or of a fresh id; refuses an id that has namespaces of somebody else's. */
+static int choose(struct lab_state *state, const char *wanted)
 {
-    int err;
+    unsigned dice = 0;
     do {
-        unsigned dice = 0;
-        if (!wanted && getrandom(&dice, sizeof dice, 0) < 0)
+        if (getrandom(&dice, sizeof dice, 0) < 0)
             return PLAIT_ERR_IO;
         if (wanted)
             snprintf(state->id, sizeof state->id, "%s", wanted);
         else
-            snprintf(state->id, sizeof state->id, "%04x", dice & 0xffff);
-        err = make_dir(state->id);
-    } while (err && errno == EEXIST && !wanted);
+            snprintf(state->id, sizeof state->id, "x%05x", dice & 0xfffff);
+        bool taken = lab_netns_taken(state->id);
+        if (!taken && make_dir(state->id) == 0)
+            return 0;
+        if (taken)
+            errno = EEXIST;
+    } while (errno == EEXIST && !wanted);
+    return PLAIT_ERR_IO;
+}
+
+static int claim(struct lab_state *state, const char *wanted)
+{
     char path[LAB_PATH_MAX];
+    int err = choose(state, wanted);
     lab_state_path(path, state->id, "lock");
     state->lock_fd = err ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (state->lock_fd >= 0 && flock(state->lock_fd, LOCK_EX | LOCK_NB) == 0)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd.h"
@@ -24,7 +25,7 @@ struct get_cmd {
     struct plait_progress progress;
     bool draws;
     uint64_t recorded_at; /* when progress was last recorded */
-    double elapsed;       /* seconds, as last heard */
+    struct timespec started;
 };
 
 static const char help[] =
@@ -107,13 +108,21 @@ static void print_text(const char *prefix, const char *text)
     fputc('\n', stderr);
 }
 
+static double elapsed_s(const struct get_cmd *c)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - c->started.tv_sec) + (double)(now.tv_nsec - c->started.tv_nsec) / 1e9;
+}
+
 static void on_say(void *ctx, enum plait_get_level level, const char *text)
 {
     static const char *const names[] = {"error", "warning", "note"};
     struct get_cmd *c = ctx;
 
     if (c->record != NULL)
-        plait_record_message(c->record, c->elapsed, names[level], text);
+        plait_record_message(c->record, elapsed_s(c), names[level], text);
     if ((c->quiet && level != PLAIT_GET_ERROR) || (c->record == stderr && level != PLAIT_GET_ERROR))
         return;
     plait_progress_clear(&c->progress);
@@ -124,7 +133,6 @@ static void on_event(void *ctx, const struct plait_get_event *event)
 {
     struct get_cmd *c = ctx;
 
-    c->elapsed = plait_to_s(event->at_ns);
     if (c->record != NULL)
         plait_record_event(c->record, event);
 }
@@ -133,7 +141,6 @@ static void on_progress(void *ctx, const struct plait_get_progress *progress)
 {
     struct get_cmd *c = ctx;
 
-    c->elapsed = plait_to_s(progress->elapsed_ns);
     if (c->record != NULL && progress->elapsed_ns >= c->recorded_at + PLAIT_S - 50 * PLAIT_MS) {
         c->recorded_at = progress->elapsed_ns;
         plait_record_progress(c->record, progress);
@@ -366,6 +373,7 @@ static int run(struct get_cmd *c)
     bool stuck;
     int status;
 
+    clock_gettime(CLOCK_MONOTONIC, &c->started);
     set_up_telling(c);
     c->options.routes = c->routes;
     c->options.headers = c->headers;

@@ -155,7 +155,7 @@ static bool count_up(struct plait_listener *l, const struct sockaddr_storage *pe
     return false;
 }
 
-void plait_listener_forget(struct plait_listener *l, const struct sockaddr_storage *peer)
+static void count_down(struct plait_listener *l, const struct sockaddr_storage *peer)
 {
     struct guest probe = {.count = 0}, *guest;
     struct guest **node;
@@ -165,11 +165,16 @@ void plait_listener_forget(struct plait_listener *l, const struct sockaddr_stora
     if (node == NULL)
         return;
     guest = *node;
-    l->count--;
     if (--guest->count > 0)
         return;
     tdelete(guest, &l->guests, compare_guests);
     free(guest);
+}
+
+void plait_listener_forget(struct plait_listener *l, const struct sockaddr_storage *peer)
+{
+    count_down(l, peer);
+    l->count--;
 }
 
 static void on_acceptable(uv_poll_t *poll, int status, int events);
@@ -189,15 +194,27 @@ static void rest(struct plait_listener *l)
     plait_timer_set(&l->retry, plait_add_sat(l->config.loop->now, SHORTAGE_NS));
 }
 
+static bool has_room(struct plait_listener *l)
+{
+    const struct plait_listener_events *events = l->config.events;
+
+    return l->count < l->config.total_max || (events->make_room != NULL && events->make_room(l->config.ctx));
+}
+
 static void admit(struct plait_listener *l, int fd, const struct sockaddr_storage *peer)
 {
-    if (l->count < l->config.total_max && count_up(l, peer)) {
-        l->count++;
-        l->config.events->accepted(l->config.ctx, fd, peer);
-        return;
+    const struct plait_listener_events *events = l->config.events;
+
+    if (count_up(l, peer)) {
+        if (has_room(l)) {
+            l->count++;
+            events->accepted(l->config.ctx, fd, peer);
+            return;
+        }
+        count_down(l, peer);
     }
-    if (l->config.events->refused != NULL)
-        l->config.events->refused(l->config.ctx, fd, peer);
+    if (events->refused != NULL)
+        events->refused(l->config.ctx, fd, peer);
     close(fd);
 }
 

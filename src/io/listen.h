@@ -23,6 +23,9 @@ struct plait_listener;
 struct plait_listener_events {
     /* A new connection, non-blocking. Takes `fd`. */
     void (*accepted)(void *ctx, int fd, const struct sockaddr_storage *peer);
+    /* There are as many as there may be: perhaps one can be done without. Ends it and returns true. May be
+     * NULL. */
+    bool (*make_room)(void *ctx);
     /* May be NULL. Borrows `fd`. */
     void (*refused)(void *ctx, int fd, const struct sockaddr_storage *peer);
 };

@@ -221,7 +221,7 @@ static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl
 static int make_url(const struct plait_registrar *r, char **url, char **target)
 {
     const char *base = r->directors[r->director];
-    size_t len = strlen(base), size = len + PLAIT_REGISTRAR_ID_MAX + 32;
+    size_t len = strlen(base), size = len + PLAIT_SERVER_ID_MAX + 32;
     CURLU *u = curl_url();
     char *path = NULL;
 
@@ -682,15 +682,6 @@ static bool copy_config(struct plait_registrar *r, const struct plait_registrar_
     }
     r->ttl_ms = config->ttl_ms != 0 ? config->ttl_ms : TTL_MS_DEFAULT;
     return !failed;
-}
-
-bool plait_registrar_is_id(const char *id)
-{
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.~_-";
-    size_t len = strlen(id);
-
-    return len > 0 && len <= PLAIT_REGISTRAR_ID_MAX && strspn(id, letters) == len &&
-           strchr(".~_-", id[0]) == NULL;
 }
 
 static void init_wake(struct plait_registrar *r)

@@ -38,7 +38,7 @@ struct plait_registrar_stream {
 struct plait_registrar_config {
     const char *const *directors; /* URLs of http or https, each another way to the same one; at least one */
     size_t director_count;
-    const char *id;             /* what the director tells us from others by */
+    const char *id;             /* what the director tells us from others by (stream_name.h) */
     bool is_relay;              /* otherwise a server of streams */
     const char *url;            /* where clients reach us: what the names are appended to, or the proxy */
     const char *const *reaches; /* a relay: the destinations it serves, as they are written in --allow */
@@ -55,8 +55,6 @@ struct plait_registrar_config {
     void *ctx; /* borrows */
 };
 
-/* Whether the text can be an id. */
-bool plait_registrar_is_id(const char *id);
 /* Starts it. Returns owned, or NULL: out of memory or threads. The server has no streams as yet. */
 struct plait_registrar *plait_registrar_new(const struct plait_registrar_config *config);
 /*

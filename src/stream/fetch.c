@@ -13,7 +13,8 @@
 #define LANES_DEFAULT 16
 #define GIVE_UP_NS    (120 * PLAIT_S)
 #define READ_THROUGH                                                                                         \
-    (32 * PLAIT_KIB) /* less than this is read and dropped rather than lose the connection                   \
+    (32 *                                                                                                    \
+     PLAIT_KIB) /* less than this is read and dropped rather than lose the connection                   \
                       */
 #define PACE_BYTES_MIN     (32 * PLAIT_KIB) /* less does not tell a connection's pace */
 #define BUSY_NS            (1 * PLAIT_S)
@@ -220,7 +221,10 @@ int plait_fetch_add_path(struct plait_fetch *f, uint64_t now, int source)
     if (f->path_count == PLAIT_FETCH_PATHS_MAX)
         return PLAIT_ERR_LIMIT;
     struct path *p = &f->paths[f->path_count];
-    *p = (struct path){.source = source, .lanes_want = 1, .lanes_cap = f->config.lanes_max, .grow_at = now};
+    *p = (struct path){.source = source,
+                       .lanes_want = f->config.lanes_max > 1 ? 2 : 1,
+                       .lanes_cap = f->config.lanes_max,
+                       .grow_at = now};
     plait_estimator_init(&p->est);
     for (int i = 0; i < PLAIT_FETCH_LANES_MAX; i++)
         p->lanes[i].check = NO_CHECK;

@@ -15,9 +15,10 @@
 #define RETRY_NS_MAX     (15 * PLAIT_S)
 #define ANSWER_NS_MIN    (1500 * PLAIT_MS) /* a request unanswered for less is no reason to worry */
 #define TRIES_MAX        4                 /* of a path that never answered, when none ever did */
-#define RTT_PER_LANE_NS  (40 * PLAIT_MS)   /* a first guess: long paths want more connections to fill */
+#define RTT_PER_LANE_NS  (20 * PLAIT_MS)   /* a first guess: long paths want more connections to fill */
 #define LANES_FIRST_MAX  16
 #define WINDOW_BYTES_MIN 6000.0 /* a connection that has less in flight is one too many */
+#define RAMP_GAIN        1.25
 #define GROW_GAIN        1.05
 #define GROW_NS_MIN      (100 * PLAIT_MS)
 #define GROW_LOOK_NS     (200 * PLAIT_MS)
@@ -277,6 +278,13 @@ static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
         return;
     double rate = path_rate(p, now);
     bool queue = p->lag_ns > p->lag_min_ns + p->lag_min_ns / 2 + 5 * PLAIT_MS;
+    bool ramping =
+        rate > p->looked_at_rate * RAMP_GAIN; /* windows still open: that is no reason for more of them */
+    p->looked_at_rate = rate;
+    if (ramping) {
+        p->grow_at = now + plait_max_u64(GROW_NS_MIN, p->est.rtt_min_ns);
+        return;
+    }
     if (queue || rate < p->grew_at_rate * GROW_GAIN) {
         p->grow_at = now + (queue ? GROW_LOOK_NS : GROW_AGAIN_NS);
         p->grew_at_rate = 0;
@@ -284,7 +292,7 @@ static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
     }
     p->grew_at_rate = rate;
     p->answers = 0;
-    p->lanes_want = (unsigned)plait_min_u64(p->lanes_want + (p->lanes_want + 1) / 2, p->lanes_cap);
+    p->lanes_want = (unsigned)plait_min_u64(2 * p->lanes_want, p->lanes_cap);
     p->grow_at = now + plait_max_u64(GROW_NS_MIN, 4 * p->est.rtt_min_ns);
     f->replan = true;
 }

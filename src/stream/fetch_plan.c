@@ -14,6 +14,7 @@
 #include "scheduler.h"
 
 #define FIRST_BYTES       (256 * PLAIT_KIB)
+#define LONG_WAIT_NS      (100 * PLAIT_MS)
 #define LONG_LAG_NS       (300 * PLAIT_MS)
 #define LONG_FIRST_BYTES  (2 * PLAIT_MIB)
 #define CHUNK_BYTES_MIN   (64 * PLAIT_KIB)
@@ -25,6 +26,7 @@
 #define CHUNK_NS_MAX      (4 * PLAIT_S)
 #define GAIN_NS_MIN       (10 * PLAIT_MS)
 #define SAME_PATH_GAIN_NS (50 * PLAIT_MS)
+#define WORTH             0.1 /* a steal costs a connection: it must save so much of what is left */
 #define BISECTIONS        12
 #define DOUBLED_PERCENT   2
 #define ALIGN             (4 * PLAIT_KIB)
@@ -142,7 +144,11 @@ static bool plan_trial(struct plait_fetch *f, int id, uint64_t now, struct plait
 {
     struct plait_extent e;
     int path = id / PLAIT_FETCH_LANES_MAX;
+    const struct path *p = &f->paths[path];
 
+    if (path_lanes_busy(p) > 0 &&
+        p->waited_ns < LONG_WAIT_NS) /* a short answer may tell that the stream is short */
+        return false;
     if (!first_free(f, f->paths[path].source, &e)) {
         if (!plait_blockmap_find(&f->map, 0, PLAIT_BLOCK_TAKEN,
                                  &e)) /* others have everything: try on the last of it */
@@ -155,7 +161,11 @@ static bool plan_first(struct plait_fetch *f, int id, uint64_t now, struct plait
 {
     struct plait_extent e;
     int path = id / PLAIT_FETCH_LANES_MAX;
+    const struct path *p = &f->paths[path];
 
+    if (path_lanes_busy(p) > 0 &&
+        p->waited_ns < LONG_WAIT_NS) /* a short answer may tell that the stream is short */
+        return false;
     if (!first_free(f, f->paths[path].source, &e))
         return false;
     return open_owned(f, id, e.lo, plait_min_u64(e.hi, e.lo + FIRST_BYTES), now, cmd);
@@ -276,7 +286,8 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
     if (l->connected && l->pace > 0) /* connections of a path are not all alike */
         lane = l->pace > 2 * lane ? 2 * lane : l->pace < lane / 4 ? lane / 4 : l->pace;
     double lag_s = plait_to_s(path_lag_ns(p, l)), end_s = (double)bytes_left(f) / all;
-    double span_s = end_s / CHUNKS_LEFT, least_s = CHUNK_LAGS * lag_s, most_s = plait_to_s(CHUNK_NS_MAX);
+    double span_s = end_s / CHUNKS_LEFT, least_s = CHUNK_LAGS * plait_to_s(p->lag_min_ns),
+           most_s = plait_to_s(CHUNK_NS_MAX);
 
     if (f->config.window_bytes > 0 && most_s > (double)f->config.window_bytes / 2 / all)
         most_s = (double)f->config.window_bytes / 2 / all;
@@ -374,7 +385,8 @@ static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim,
     uint64_t lag_ns = path_lag_ns(tp, &tp->lanes[thief % PLAIT_FETCH_LANES_MAX]);
     uint64_t left = lane_left(f, vl), flying = in_flight(vp, vl, left, finish_s);
     double least = 0, most = (double)plait_since(left, flying);
-    double gain_s = plait_to_s(tp == vp ? SAME_PATH_GAIN_NS + 2 * lag_ns : GAIN_NS_MIN + lag_ns / 4);
+    double gain_s =
+        WORTH * finish_s + plait_to_s(tp == vp ? SAME_PATH_GAIN_NS + 2 * lag_ns : GAIN_NS_MIN + lag_ns / 4);
 
     if (tp == vp && (vp->est.samples == 0 || finish_s < plait_to_s(4 * lag_ns)))
         return 0;

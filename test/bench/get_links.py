@@ -21,7 +21,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -31,7 +30,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "lab"))
-from plaitlab import Lab, LabError  # noqa: E402  (found through the line above)
+from plaitlab import Lab, plait  # noqa: E402  (found through the line above)
+from webserver import nginx, program  # noqa: E402
 
 PAYLOAD = 1448 / 1500
 MB = 1_000_000
@@ -122,56 +122,10 @@ def topology(row, links, congestion):
     return "\n".join(lines) + "\n"
 
 
-NGINX = """
-user root;
-daemon off;
-master_process off;
-pid {dir}/nginx.pid;
-error_log {dir}/error.log warn;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_timeout 65;
-    keepalive_requests 100000;
-    client_body_temp_path {dir}/body;
-    proxy_temp_path {dir}/proxy;
-    fastcgi_temp_path {dir}/fastcgi;
-    uwsgi_temp_path {dir}/uwsgi;
-    scgi_temp_path {dir}/scgi;
-    server {{ listen 0.0.0.0:80; root {root}; }}
-    {limited}
-}}
-"""
-
-
-def listening(lab, address):
-    with lab.socket("server", socket.AF_INET, socket.SOCK_STREAM) as sock:
-        return sock.connect_ex((address, 80)) == 0
-
-
-@contextlib.contextmanager
-def nginx(lab, links, root, wrapper):
-    """nginx in the server's namespace, with a prefix of its own; `wrapper` goes before the command."""
-    with tempfile.TemporaryDirectory(prefix="plait-nginx-") as directory:
-        conf = pathlib.Path(directory) / "nginx.conf"
-        limited = "\n".join(
-            f"server {{ listen {server_address(i)}:80; root {root}; limit_rate {link.limit}; }}"
-            for i, link in enumerate(links) if link.limit)
-        conf.write_text(NGINX.format(dir=directory, root=root, limited=limited))
-        process = lab.popen("server", [*wrapper, shutil.which("nginx") or "/usr/sbin/nginx",
-                                       "-p", directory, "-e", f"{directory}/error.log", "-c", conf])
-        try:
-            end = time.monotonic() + 10
-            while not listening(lab, server_address(0)):
-                if process.poll() is not None or time.monotonic() > end:
-                    raise LabError("nginx does not start: " + (pathlib.Path(directory) / "error.log").read_text())
-                time.sleep(0.01)
-            yield
-        finally:
-            process.terminate()
-            process.wait()
+def limited_servers(links, root):
+    """nginx's sections for the addresses that are to be slow."""
+    return "\n".join(f"server {{ listen {server_address(i)}:80; root {root}; limit_rate {link.limit}; }}"
+                     for i, link in enumerate(links) if link.limit)
 
 
 def make_file(path, size):
@@ -281,8 +235,8 @@ DEFAULT_TOOLS = "plait,plait-pipe,aria2,aria2-s16,axel,mptcp"
 
 def missing(tool, options):
     """The program that the tool lacks, or None."""
-    for program in tool.needs:
-        path = options.plait if program == "plait" else program
+    for name in tool.needs:
+        path = options.plait if name == "plait" else name
         if not shutil.which(path):
             return path
     return None
@@ -373,7 +327,7 @@ def transfer(job, tool, digest, limit_s):
 def measure(row, tool, links, source, digest, limit_s, options):
     """One transfer in a fresh lab, with a fresh server and nothing kept from before."""
     with Lab(topology(row, links, options.congestion), options.lab) as lab, \
-            nginx(lab, links, source.parent, tool.server_wrapper), \
+            nginx(lab, "server", source.parent, limited_servers(links, source.parent), tool.server_wrapper), \
             tempfile.TemporaryDirectory(prefix="plait-bench-", dir=options.dir) as directory:
         urls = [f"http://{server_address(i)}/{source.name}" for i in range(len(links))]
         job = Job(lab, row, links, urls, pathlib.Path(directory) / "out.bin", options)
@@ -407,7 +361,7 @@ def result_of(row, tool, source, digest, links, options):
     """A row's figure for one tool, as it goes into the JSON."""
     size = source.stat().st_size
     bound = fluid_bound_s(links, size) if row.kind != "cpu" else 10.0
-    limit_s = min(10 * bound + 10, 120)
+    limit_s = options.limit or min(10 * bound + 10, 120)
     outcome = repeat(row, tool, links, source, digest, limit_s, options)
     result = {"row": row.number, "tool": tool.name, "bytes": size, "verdict": outcome.verdict}
     if outcome.verdict != "right":
@@ -486,13 +440,16 @@ def cell(result):
     return f"{result['share']:.2f}"
 
 
-def print_table(rows, tools, results):
+def print_table(rows, tools, results, options):
     found = {(r["row"], r["tool"]): r for r in results}
     width = max(len(row.name) for row in rows) + 3
     print(f"{'':{width}}" + "".join(f"{tool.name:>14}" for tool in tools) + f"{'must reach':>14}")
     for row in rows:
         cells = "".join(f"{cell(found.get((row.number, tool.name))):>14}" for tool in tools)
         print(f"{row.number}. {row.name:{width - 3}}{cells}{row.target or '–':>14}")
+    if options.tiny:
+        print("(tiny files: only that it works; the shares say nothing)")
+        return
     if any(row.kind == "cpu" for row in rows):
         print("(row 8: CPU seconds per GB / peak resident MB)")
     for row in rows:
@@ -518,15 +475,16 @@ def congestion_control(wanted):
 
 def parse_options():
     parser = argparse.ArgumentParser(description="Share of the fluid bound that downloads over several links get.")
-    build = pathlib.Path(os.environ.get("PLAIT_BUILD", ROOT / "build"))
     parser.add_argument("--rows", default="1,2,3,4,5,6,7,8", help="which rows (1,2,…)")
     parser.add_argument("--tools", default=DEFAULT_TOOLS, help="of " + ", ".join(t.name for t in TOOLS))
     parser.add_argument("--runs", type=int, default=1, help="of each; the median counts")
+    parser.add_argument("--limit", type=float, metavar="SECONDS",
+                        help="when a transfer has failed (ten times the bound and ten more, at most 120)")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well (- : standard output)")
     parser.add_argument("--fastest-first", action="store_true",
                         help="give the tools the fastest link's URL first, not in the order of the row")
     parser.add_argument("--tiny", action="store_true", help="small files, seconds in all: only that it works")
-    parser.add_argument("--plait", default=str(build / "plait"), help="the program under test (%(default)s)")
+    parser.add_argument("--plait", default=plait(), help="the program under test (%(default)s)")
     parser.add_argument("--lab", help="plait-lab, if not the build's")
     parser.add_argument("--dir", help="where the files go (the system's place for temporary ones)")
     parser.add_argument("--cpu-mb", type=int, default=4000, help="size of row 8's file (%(default)s)")
@@ -554,7 +512,7 @@ def main():
     options = parse_options()
     if os.geteuid() != 0:
         sys.exit("needs root, to make network namespaces")
-    if not (shutil.which("nginx") or os.path.exists("/usr/sbin/nginx")):
+    if not program():
         sys.exit("needs nginx")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options.congestion = congestion_control(options.cc)
@@ -570,7 +528,7 @@ def main():
         else:
             pathlib.Path(options.json).write_text(text + "\n")
     if options.json != "-":
-        print_table(rows, tools, results)
+        print_table(rows, tools, results, options)
     bad = [r for r in results if r["verdict"] != "right" and (options.tiny or r["tool"].startswith("plait"))]
     sys.exit(1 if bad else 0)
 

@@ -117,15 +117,18 @@ class Content:
 
 
 class Bucket:
-    """Paces bytes: sleep as long as charge() says."""
+    """Paces bytes in turn, like a link: who leaves the queue has used nothing."""
 
     def __init__(self, rate):
-        self.rate, self.free = rate, 0.0
+        self.rate, self.free, self.turn = rate, 0.0, asyncio.Lock()
+        self.piece = max(1, min(PIECE, int(rate / 200)))
 
-    def charge(self, n):
-        now = time.monotonic()
-        self.free = max(self.free, now - 0.02) + n / self.rate
-        return self.free - now
+    async def take(self, n):
+        async with self.turn:
+            now = time.monotonic()
+            self.free = max(self.free, now - 0.02) + n / self.rate
+            if self.free > now:
+                await asyncio.sleep(self.free - now)
 
 
 class Resource:
@@ -367,7 +370,8 @@ class Answer:
             self.rule = {"status": 404, "text": "no such thing\n", "etag": None}
         self.status, self.sent = 0, 0
         self.persistent = True
-        self.bucket = Bucket(self.rule["rate"]) if self.rule.get("rate") else None
+        own = Bucket(self.rule["rate"]) if self.rule.get("rate") else None
+        self.buckets = [b for b in (own, connection.site.bucket) if b]
 
     async def give(self):
         rule = self.rule
@@ -526,7 +530,10 @@ class Answer:
     async def send_span(self, span, left, chunked):
         lo, hi = (0, len(span)) if isinstance(span, bytes) else span
         while lo < hi and left > 0:
-            n = min(hi - lo, left, await self.allowance())
+            n = min([hi - lo, left, PIECE] + [b.piece for b in self.buckets])
+            for bucket in self.buckets:
+                await bucket.take(n)
+            n = min(n, await self.allowance())
             piece = span[lo:lo + n] if isinstance(span, bytes) else self.content.read(lo, lo + n)
             await self.send_piece(piece, chunked)
             lo, left = lo + n, left - n
@@ -535,9 +542,6 @@ class Answer:
     async def allowance(self):
         """How many bytes may go now; waits, cuts and stalls as ordered."""
         rule, most = self.rule, PIECE
-        slowest = min([b.rate for b in (self.bucket, self.connection.site.bucket) if b], default=None)
-        if slowest:
-            most = max(1, min(most, int(slowest / 50)))
         if "cut" in rule:
             most = min(most, rule["cut"]["after"] - self.sent)
             if most <= 0:
@@ -554,13 +558,10 @@ class Answer:
         return most
 
     async def send_piece(self, piece, chunked):
-        # Counted before the wait: two responses must not both use what is left before a hold.
+        # Counted before it is written: two responses must not both use what is left before a hold.
         self.sent += len(piece)
         if self.resource:
             self.resource.sent += len(piece)
-        for bucket in (self.bucket, self.connection.site.bucket):
-            if bucket and (wait := bucket.charge(len(piece))) > 0:
-                await asyncio.sleep(wait)
         await self.connection.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
 
 

@@ -31,7 +31,8 @@ class Namespaces:
                 ip("netns", "add", name)
                 self.made.append(name)
                 self.sysctl(name, "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1",
-                            "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
+                            "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0",
+                            "net.ipv4.conf.all.arp_ignore=1")  # the server's own address is not on the links
                 ip("-n", name, "link", "set", "lo", "up")
             ip("-n", self.server, "address", "add", self.SERVER + "/32", "dev", "lo")
             for i in range(1, links + 1):
@@ -55,6 +56,7 @@ class Namespaces:
     def join(self, i):
         name = self.link(i)
         ip("-n", self.client, "link", "add", name, "type", "veth", "peer", "name", name, "netns", self.server)
+        self.sysctl(self.client, "net.ipv4.neigh.%s.retrans_time_ms=50" % name)  # who is not there is missed soon
         for ns, last in ((self.client, 2), (self.server, 1)):
             ip("-n", ns, "address", "add", "10.91.%d.%d/24" % (i, last), "dev", name)
             ip("-n", ns, "link", "set", name, "up")

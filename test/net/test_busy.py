@@ -89,9 +89,9 @@ def test_429_above_two_connections(plait, liar, data):
     assert len([r for r in server.requests() if r["status"] == 429]) < 15
 
 
-def test_403_above_two_connections(plait, liar, data):
+def test_403_above_one_connection(plait, liar, data):
     """Some say it in the wrong words; what a source already gave shows that it serves us."""
-    server = few(liar, data, 2, status=403, text="not so many")
+    server = few(liar, data, 1, status=403, text="not so many")
     assert_file(plait.get("-o", "out", server.url()), plait.file(), data(4 * MB))
 
 

@@ -170,7 +170,7 @@ def test_a_bar_for_each_path(plait, liar, data):
 
 def test_more_paths_than_rows(plait, liar, data):
     d = data(2 * MB)
-    server = liar({"resources": {"/%d" % i: {"file": str(d)} for i in range(20)}}, rate=2 * MB)
+    server = liar({"resources": {"/%d" % i: {"file": str(d), "rate": 100_000} for i in range(20)}})
     result, text = on_terminal(plait, 80, "-o", "out", *[server.url(0, "/%d" % i) for i in range(20)], rows=8)
     assert_file(result, plait.file(), d)
     ups = [int(n or 1) for n in re.findall(r"\x1b\[(\d*)[AF]", text)]

@@ -95,11 +95,20 @@ def test_unequal_links_carry_by_their_rates(plait, net, serve, get, data):
 def test_a_route_that_cannot_reach_it_is_left_out(plait, net, serve, get, data):
     d = data(3 * MB)
     ip("-n", net.client, "route", "del", "default", "dev", "plait-2")
-    server = serve({"file": str(d)})
+    server = serve({"file": str(d)}, rate=4 * MB)
     result = get("--via", "plait-1", "--via", "plait-2", server.url())
     assert_file(result, plait.file(), d)
     assert_says(result, "plait-2")
     assert server.peers() == {net.address(1)}
+
+
+def test_an_interface_without_an_address_is_left_out(plait, net, serve, get, data):
+    d = data(3 * MB)
+    ip("-n", net.client, "address", "flush", "dev", "plait-2")
+    server = serve({"file": str(d)}, rate=4 * MB)
+    result = get("--via", "plait-1", "--via", "plait-2", server.url())
+    assert_file(result, plait.file(), d)
+    assert_says(result, "plait-2", "address")
 
 
 def test_no_route_reaches_it(plait, net, serve, get, data):

@@ -93,6 +93,15 @@ def test_ten_dead_ones_and_a_good_one(plait, good, data):
     assert_cheap(plait.get("-o", "out", *urls, good.url()), plait, good, data(SIZE))
 
 
+def test_many_sources_behind_one_slow_link(plait, liar, data):
+    """Each gets its turn only every tenth of a second: taking work away from one another must come to an end."""
+    d = data(2 * MB)
+    server = liar({"resources": {"/%d" % i: {"file": str(d)} for i in range(20)}}, rate=2 * MB)
+    result = plait.get("-o", "out", *[server.url(0, "/%d" % i) for i in range(20)])
+    assert_file(result, plait.file(), d)
+    assert sum(server.sent(0, "/%d" % i) for i in range(20)) < 1.5 * d.size
+
+
 def test_a_stall_of_the_only_source_is_survived(plait, liar, data):
     """It asks anew instead of waiting for ever."""
     d = data(2 * MB)

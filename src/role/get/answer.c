@@ -14,7 +14,6 @@ static const struct {
     {401, "not without a user and password; see --user and --netrc"},
     {403, "forbidden"},
     {404, "not found"},
-    {407, "the proxy wants a user and password; put them into its URL"},
     {408, "request timeout"},
     {410, "gone"},
     {416, "range not satisfiable"},
@@ -128,7 +127,7 @@ static void read_other(const struct plait_http_head *head, struct plait_answer *
     int status = head->status;
 
     if (status == 407)
-        refuse_status(out, PLAIT_FETCH_END_ROUTE, status);
+        refuse(out, PLAIT_FETCH_END_ROUTE, "the proxy wants a user and password (407); put them into its URL");
     else if (status == 408 || status == 425 || status >= 500)
         refuse_status(out, PLAIT_FETCH_END_BROKEN, status);
     else

@@ -205,7 +205,7 @@ static void verify_on(struct plait_get *g)
     while (plait_fetch_poll_send(g->fetch, g->loop.now, &cmd))
         get_do_command(g, &cmd);
     plait_timer_set(&g->deadline, PLAIT_NEVER);
-    if (!g->sink->in_order && !get_is_verified(g))
+    if (!get_is_verified(g))
         return;
     g->stage = STAGE_STORE;
 }

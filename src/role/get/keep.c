@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "file.h"
 #include "get_int.h"
 #include "units.h"
 
@@ -205,17 +206,37 @@ static void start_journal(struct plait_get *g, uint64_t size)
     }
 }
 
+static int read_part(void *ctx, uint64_t offset, void *bytes, size_t len)
+{
+    struct plait_get *g = ctx;
+
+    return g->sink->in_order ? plait_sink_pipe_peek(g->sink, offset, bytes, len)
+                             : plait_pread_all(g->sink->fd, bytes, len, offset);
+}
+
+/* In order, a piece is only let out when it is good; that needs room for more than one of them. */
+static bool fit_window(const struct plait_get *g)
+{
+    return !g->sink->in_order || g->piece_list->length <= g->window_bytes / 2;
+}
+
 static void start_pieces(struct plait_get *g, uint64_t size)
 {
+    struct plait_reader_at source = {read_part, g};
+
     if (g->piece_list == NULL || g->have_pieces)
         return;
-    if (plait_pieces_init(&g->pieces, &g->loop, g->sink->fd, size, g->piece_list, on_piece_judged, g) ==
-        PLAIT_OK)
+    if (!fit_window(g))
+        get_say(g, PLAIT_GET_NOTE, "the pieces are too long for the buffer; only the whole is verified");
+    else if (g->emitted > 0)
+        get_say(g, PLAIT_GET_NOTE, "the digests of the pieces came too late; only the whole is verified");
+    else if (plait_pieces_init(&g->pieces, &g->loop, source, size, g->piece_list, on_piece_judged, g) == PLAIT_OK)
         g->have_pieces = true;
     else
-        get_say(g, PLAIT_GET_WARNING,
-                "the digests of the pieces cannot be used: they do not fit the size, or cannot "
-                "be computed here");
+        get_say(g, PLAIT_GET_WARNING, "the digests of the pieces cannot be used: they do not fit the size, or cannot "
+                                      "be computed here");
+    if (!g->have_pieces)
+        g->piece_list = NULL;
 }
 
 /* Counts what is there already. Of a journal that is gone on with, its good blocks are counted. */
@@ -252,7 +273,7 @@ static void watch(struct plait_get *g)
 {
     uint64_t size = g->status.size;
 
-    if (g->sink->in_order || size == PLAIT_FETCH_UNKNOWN)
+    if (size == PLAIT_FETCH_UNKNOWN)
         return;
     if (g->watched_size != PLAIT_FETCH_UNKNOWN && (g->watched_size != size || g->watch_stale)) {
         g->watch_stale = true;
@@ -260,20 +281,27 @@ static void watch(struct plait_get *g)
             return;
     }
     if (g->watched_size == PLAIT_FETCH_UNKNOWN) {
-        if (plait_sink_file_reserve(g->sink, size) != PLAIT_OK) {
+        if (!g->sink->in_order && plait_sink_file_reserve(g->sink, size) != PLAIT_OK) {
             get_end(g, PLAIT_GET_LOCAL, "%s", g->sink->error);
             return;
         }
         g->watched_size = size;
-        start_journal(g, size);
+        if (!g->sink->in_order)
+            start_journal(g, size);
         start_pieces(g, size);
         count_kept(g, !(g->resume_used && g->resume.journal.header.total == size), true);
     } else if (g->piece_list != NULL && !g->have_pieces) {
         start_pieces(g, size);
         count_kept(g, false, true);
-        if (!g->have_pieces)
-            g->piece_list = NULL;
     }
+}
+
+/* What is there without a gap, and good as far as that can be told. */
+static uint64_t may_leave(struct plait_get *g)
+{
+    uint64_t prefix = g->status.prefix_bytes;
+
+    return g->have_pieces ? plait_min_u64(prefix, plait_pieces_prefix(&g->pieces)) : prefix;
 }
 
 void get_keep_up(struct plait_get *g)
@@ -287,7 +315,7 @@ void get_keep_up(struct plait_get *g)
     if (g->chasing)
         plait_chaser_advance(&g->chaser, g->status.prefix_bytes);
     if (!g->sink_failed)
-        g->sink->ops->advance(g->sink, g->status.prefix_bytes);
+        g->sink->ops->advance(g->sink, may_leave(g));
 }
 
 bool get_is_verified(struct plait_get *g)
@@ -296,7 +324,10 @@ bool get_is_verified(struct plait_get *g)
         plait_pieces_tick(&g->pieces);
         return false;
     }
-    return is_whole_good(g);
+    if (!g->sink->in_order)
+        return is_whole_good(g);
+    g->sink->ops->advance(g->sink, may_leave(g)); /* its digest is known when all has left */
+    return true;
 }
 
 bool get_keepers_busy(const struct plait_get *g)

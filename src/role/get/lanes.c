@@ -178,11 +178,16 @@ static void on_end(void *ctx, const struct plait_http_end *end)
     struct plait_get *g = l->g;
     struct plait_source *source = &g->sources[g->paths[l->path].source];
     enum plait_fetch_outcome outcome = plait_answer_of_end(end, l->had_head);
+    char reason[PLAIT_HTTP_REASON_MAX];
 
     if (is_over(g))
         return;
+    if (end->fail == PLAIT_HTTP_FAIL_EGRESS)
+        snprintf(reason, sizeof reason, "%.64s: %.180s", g->routes.list[g->paths[l->path].route].name, end->reason);
+    else
+        snprintf(reason, sizeof reason, "%s", end->reason);
     if (outcome != PLAIT_FETCH_END_COMPLETE)
-        note_failure(l, end->reason);
+        note_failure(l, reason);
     if ((outcome == PLAIT_FETCH_END_REFUSED || outcome == PLAIT_FETCH_END_UNREACHABLE) && !l->had_head &&
         end->fail != PLAIT_HTTP_FAIL_EGRESS && plait_source_forget_redirect(source, l->asked))
         outcome = PLAIT_FETCH_END_BROKEN;

@@ -70,12 +70,11 @@ static int pipe_write(struct plait_sink *s, uint64_t offset, const uint8_t *byte
     return PLAIT_OK;
 }
 
-static int pipe_read(struct plait_sink *s, uint64_t offset, uint8_t *bytes, size_t len)
+/* Looks at nothing but the blocks themselves, which stay where they are until they have been handed over. */
+int plait_sink_pipe_peek(const struct plait_sink *s, uint64_t offset, uint8_t *bytes, size_t len)
 {
-    struct pipe_sink *p = (struct pipe_sink *)s;
+    const struct pipe_sink *p = (const struct pipe_sink *)s;
 
-    if (offset < p->out_lo)
-        return PLAIT_ERR_NOTFOUND;
     while (len > 0) {
         size_t at = (size_t)(offset % BLOCK), n = (size_t)plait_min_u64(len, BLOCK - at);
         if (*slot(p, offset) == NULL)
@@ -86,6 +85,13 @@ static int pipe_read(struct plait_sink *s, uint64_t offset, uint8_t *bytes, size
         len -= n;
     }
     return PLAIT_OK;
+}
+
+static int pipe_read(struct plait_sink *s, uint64_t offset, uint8_t *bytes, size_t len)
+{
+    if (offset < ((struct pipe_sink *)s)->out_lo)
+        return PLAIT_ERR_NOTFOUND;
+    return plait_sink_pipe_peek(s, offset, bytes, len);
 }
 
 /* Writes some of [lo, hi) and moves lo. */

@@ -164,7 +164,7 @@ static void say_event(struct plait_get *g, const struct plait_fetch_event *e)
                 shown(g, e->source), (double)e->bytes / 1e6);
         break;
     case PLAIT_FETCH_EV_SIZE_DIFFERS:
-        get_say(g, PLAIT_GET_WARNING, "%s has another size than the others: %llu bytes", shown(g, e->source),
+        get_say(g, PLAIT_GET_WARNING, "%s states another size, %llu bytes", shown(g, e->source),
                 (unsigned long long)e->bytes);
         break;
     case PLAIT_FETCH_EV_CHANGED:

@@ -123,7 +123,7 @@ static void run_piece(void *ctx)
     plait_hasher_restart(&p->hasher);
     for (uint64_t at = lo; at < hi && p->good && !atomic_load(&p->cancel); at += ROOM) {
         size_t n = (size_t)plait_min_u64(ROOM, hi - at);
-        p->good = plait_pread_all(p->fd, p->room, n, at) == PLAIT_OK;
+        p->good = p->source.read(p->source.ctx, at, p->room, n) == PLAIT_OK;
         if (p->good)
             plait_hasher_update(&p->hasher, p->room, n);
     }
@@ -143,7 +143,7 @@ static void on_piece(void *ctx)
     plait_pieces_tick(p);
 }
 
-int plait_pieces_init(struct plait_pieces *p, struct plait_loop *loop, int fd, uint64_t size,
+int plait_pieces_init(struct plait_pieces *p, struct plait_loop *loop, struct plait_reader_at source, uint64_t size,
                       const struct plait_metalink_pieces *list,
                       void (*judged)(void *ctx, uint64_t lo, uint64_t hi, bool good), void *ctx)
 {
@@ -156,7 +156,7 @@ int plait_pieces_init(struct plait_pieces *p, struct plait_loop *loop, int fd, u
     if (err != PLAIT_OK)
         return err;
     p->list = list;
-    p->fd = fd;
+    p->source = source;
     p->judged = judged;
     p->ctx = ctx;
     p->room = malloc(ROOM);
@@ -183,6 +183,14 @@ void plait_pieces_add(struct plait_pieces *p, uint64_t lo, uint64_t hi)
 void plait_pieces_take_back(struct plait_pieces *p, uint64_t lo, uint64_t hi)
 {
     plait_tally_take_back(&p->tally, lo, hi, NULL, NULL);
+    p->good_to = (size_t)plait_min_u64(p->good_to, lo / p->tally.block_size);
+}
+
+uint64_t plait_pieces_prefix(struct plait_pieces *p)
+{
+    while (p->good_to < p->tally.count && p->tally.blocks[p->good_to].state == PLAIT_TALLY_SETTLED)
+        p->good_to++;
+    return plait_min_u64(p->good_to * p->tally.block_size, p->tally.total);
 }
 
 void plait_pieces_tick(struct plait_pieces *p)

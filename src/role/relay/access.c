@@ -14,7 +14,8 @@
 #include "units.h"
 
 #define FILE_MAX    (1024 * 1024)
-#define RUNNING_MAX 2 /* of the threads beside the loop, which resolve names as well */
+#define RUNNING_MAX 2  /* of the threads beside the loop, which resolve names as well */
+#define HASH_MIN    22 /* letters, in any method that is not too weak */
 #define KNOWN_MAX   256
 #define KNOWN_NS    (600 * PLAIT_S)
 #define MAC_LEN     32
@@ -25,9 +26,7 @@ struct user {
 };
 
 struct plait_access_check {
-    struct plait_access *access;
     struct plait_access_check *next; /* that waits behind it */
-    struct plait_work work;
     struct plait_credentials credentials;
     char hash[CRYPT_OUTPUT_SIZE];
     bool is_user, right;
@@ -36,12 +35,20 @@ struct plait_access_check {
     void *ctx;
 };
 
+/* Computes one after the other. */
+struct worker {
+    struct plait_access *access;
+    struct plait_work work;
+    struct plait_access_check *check; /* NULL: nothing to do */
+};
+
 struct plait_access {
     struct plait_loop *loop;
     struct user *users;
     size_t user_count;
     struct plait_access_check *first, **last; /* that wait */
-    unsigned count, running;
+    unsigned count;                           /* that wait or run */
+    struct worker workers[RUNNING_MAX];
     uint8_t key[MAC_LEN]; /* of the macs, so that no password lies in memory */
     struct {
         uint8_t mac[MAC_LEN];
@@ -49,19 +56,6 @@ struct plait_access {
     } known[KNOWN_MAX];
     unsigned next_known;
 };
-
-struct plait_access *plait_access_new(struct plait_loop *loop)
-{
-    struct plait_access *a = calloc(1, sizeof *a);
-
-    if (a == NULL || RAND_bytes(a->key, sizeof a->key) != 1) {
-        free(a);
-        return NULL;
-    }
-    a->loop = loop;
-    a->last = &a->first;
-    return a;
-}
 
 static const struct user *find_user(const struct user *users, size_t count, const char *name)
 {
@@ -82,7 +76,11 @@ static int parse_line(const char *line, struct user *out)
     memset(out, 0, sizeof *out);
     memcpy(out->name, line, name);
     memcpy(out->hash, colon + 1, hash);
-    return crypt_checksalt(out->hash) == CRYPT_SALT_OK ? PLAIT_OK : PLAIT_ERR_FORMAT;
+    /* A salt alone is no hash. */
+    const char *last = strrchr(out->hash, '$');
+    if (last == NULL || strlen(last + 1) < HASH_MIN || crypt_checksalt(out->hash) != CRYPT_SALT_OK)
+        return PLAIT_ERR_FORMAT;
+    return PLAIT_OK;
 }
 
 static int add_line(struct user **users, size_t *count, const char *line)
@@ -182,7 +180,8 @@ static void remember(struct plait_access *a, const uint8_t mac[MAC_LEN])
 /* In a thread. */
 static void run_check(void *ctx)
 {
-    struct plait_access_check *check = ctx;
+    struct worker *worker = ctx;
+    struct plait_access_check *check = worker->check;
     struct crypt_data *data = calloc(1, sizeof *data);
     const char *got = data != NULL ? crypt_r(check->credentials.secret, check->hash, data) : NULL;
     size_t len = strlen(check->hash);
@@ -196,22 +195,24 @@ static void run_check(void *ctx)
 
 static void start_next(struct plait_access *a)
 {
-    while (a->first != NULL && a->running < RUNNING_MAX) {
-        struct plait_access_check *check = a->first;
-        a->first = check->next;
+    for (size_t i = 0; i < RUNNING_MAX && a->first != NULL; i++) {
+        if (a->workers[i].check != NULL)
+            continue;
+        a->workers[i].check = a->first;
+        a->first = a->first->next;
         if (a->first == NULL)
             a->last = &a->first;
-        a->running++;
-        plait_work_start(&check->work);
+        plait_work_start(&a->workers[i].work);
     }
 }
 
 static void end_check(void *ctx)
 {
-    struct plait_access_check *check = ctx;
-    struct plait_access *a = check->access;
+    struct worker *worker = ctx;
+    struct plait_access *a = worker->access;
+    struct plait_access_check *check = worker->check;
 
-    a->running--;
+    worker->check = NULL;
     a->count--;
     if (check->right)
         remember(a, check->mac);
@@ -220,6 +221,23 @@ static void end_check(void *ctx)
     explicit_bzero(check, sizeof *check);
     free(check);
     start_next(a);
+}
+
+struct plait_access *plait_access_new(struct plait_loop *loop)
+{
+    struct plait_access *a = calloc(1, sizeof *a);
+
+    if (a == NULL || RAND_bytes(a->key, sizeof a->key) != 1) {
+        free(a);
+        return NULL;
+    }
+    a->loop = loop;
+    a->last = &a->first;
+    for (size_t i = 0; i < RUNNING_MAX; i++) {
+        a->workers[i].access = a;
+        plait_work_init(&a->workers[i].work, loop, run_check, end_check, &a->workers[i]);
+    }
+    return a;
 }
 
 enum plait_access_verdict plait_access_judge(struct plait_access *a, const struct plait_credentials *c,
@@ -238,14 +256,12 @@ enum plait_access_verdict plait_access_judge(struct plait_access *a, const struc
     struct plait_access_check *one = a->count < PLAIT_ACCESS_QUEUE_MAX ? calloc(1, sizeof *one) : NULL;
     if (one == NULL)
         return PLAIT_ACCESS_BUSY;
-    one->access = a;
     one->credentials = *c;
     memcpy(one->hash, any->hash, sizeof one->hash);
     memcpy(one->mac, mac, sizeof one->mac);
     one->is_user = user != NULL;
     one->done = done;
     one->ctx = ctx;
-    plait_work_init(&one->work, a->loop, run_check, end_check, one);
     *a->last = one;
     a->last = &one->next;
     a->count++;

@@ -50,7 +50,9 @@ struct watch {
 struct plait_client {
     struct plait_relay *relay;
     struct plait_client *next, **link; /* in relay->clients */
+    TAILQ_ENTRY(plait_client) silent;  /* in state HEAD */
     struct plait_client *next_paused;
+    bool is_silent;
     bool is_paused;
     bool is_closed; /* waits for the resolver to come back */
     enum state state;
@@ -173,12 +175,21 @@ static void free_client(struct plait_client *c)
     free(c);
 }
 
+/* HEAD is over, one way or the other. */
+static void leave_silence(struct plait_client *c)
+{
+    if (c->is_silent)
+        TAILQ_REMOVE(&c->relay->silent, c, silent);
+    c->is_silent = false;
+}
+
 static void close_client(struct plait_client *c, const char *end, bool reset)
 {
     struct plait_relay *relay = c->relay;
 
     write_log(c, end);
     unpause(c);
+    leave_silence(c);
     plait_pump_done(&c->up);
     plait_pump_done(&c->down);
     watch_close(c->near, reset);
@@ -630,6 +641,7 @@ static void on_head(struct plait_client *c)
 
     if (err == PLAIT_ERR_TRUNC)
         return;
+    leave_silence(c);
     watch_set(c->near, 0);
     if (err == PLAIT_ERR_LIMIT)
         refuse(c, 431, "Request Header Fields Too Large", "The head of the request is too long.\n");
@@ -705,7 +717,7 @@ static void expire(struct plait_client *c)
         if (c->head_len == 0)
             close_client(c, "nothing asked", false);
         else
-            refuse(c, 408, "Request Timeout", "The request did not end in time.\n");
+            leave_silence(c), refuse(c, 408, "Request Timeout", "The request did not end in time.\n");
         break;
     case CONNECT:
         give_up_address(c, true);
@@ -737,10 +749,20 @@ void plait_clients_expire(struct plait_relay *relay, bool all, bool hard)
     for (struct plait_client *c = relay->clients, *next; c != NULL; c = next) {
         next = c->next;
         if (hard || (all && c->state != TUNNEL && c->state != BYE))
-            close_client(c, "shutting down", true);
+            close_client(c, "shutting down", c->state == TUNNEL);
         else if (relay->loop.now >= c->deadline)
             expire(c);
     }
+}
+
+bool plait_client_push_out(struct plait_relay *relay)
+{
+    struct plait_client *c = TAILQ_FIRST(&relay->silent);
+
+    if (c == NULL)
+        return false;
+    close_client(c, "pushed out", true);
+    return true;
 }
 
 void plait_client_start(struct plait_relay *relay, int fd, const struct sockaddr_storage *peer)
@@ -773,5 +795,7 @@ void plait_client_start(struct plait_relay *relay, int fd, const struct sockaddr
     if (c->next != NULL)
         c->next->link = &c->next;
     relay->clients = c;
+    TAILQ_INSERT_TAIL(&relay->silent, c, silent);
+    c->is_silent = true;
     watch_set(c->near, UV_READABLE);
 }

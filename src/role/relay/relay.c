@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "relay_int.h"
+#include "stream_name.h"
 #include "units.h"
 
 #define TICK_NS        (500 * PLAIT_MS)
@@ -66,6 +67,11 @@ static void on_accepted(void *ctx, int fd, const struct sockaddr_storage *peer)
         return;
     relay->is_ticking = true;
     plait_timer_set(&relay->tick, relay->loop.now + TICK_NS);
+}
+
+static bool on_crowd(void *ctx)
+{
+    return plait_client_push_out(ctx);
 }
 
 static void on_refused(void *ctx, int fd, const struct sockaddr_storage *peer)
@@ -199,7 +205,8 @@ static unsigned bound_clients(unsigned wanted)
 
 static int open_listener(struct plait_relay *relay)
 {
-    static const struct plait_listener_events events = {.accepted = on_accepted, .refused = on_refused};
+    static const struct plait_listener_events events = {
+        .accepted = on_accepted, .make_room = on_crowd, .refused = on_refused};
     const struct plait_relay_options *o = relay->options;
     struct plait_listener_config config = {.loop = &relay->loop,
                                            .address = o->listen,
@@ -300,16 +307,16 @@ static int load_secret(const struct plait_relay_options *o, struct plait_secrets
 static int start_registrar(struct plait_relay *relay, const struct plait_secret *secret)
 {
     const struct plait_relay_options *o = relay->options;
-    char id[PLAIT_REGISTRAR_ID_MAX + 1], url[1024], (*texts)[PLAIT_ALLOW_TEXT_MAX];
+    char id[PLAIT_SERVER_ID_MAX + 1], url[1024], (*texts)[PLAIT_ALLOW_TEXT_MAX];
     const char **reaches = calloc(relay->allow.count, sizeof *reaches);
 
     make_id(relay, id, sizeof id);
     texts = calloc(relay->allow.count, sizeof *texts);
     if (make_url(relay, url, sizeof url) != PLAIT_OK) {
         plait_relay_say("--public URL is needed: %s stands for every address", o->listen);
-    } else if (o->name != NULL && !plait_registrar_is_id(o->name)) {
+    } else if (o->name != NULL && !plait_server_id_is_good(o->name)) {
         plait_relay_say("--name %s: letters, digits, . _ ~ - only, %d at most", o->name,
-                        PLAIT_REGISTRAR_ID_MAX);
+                        PLAIT_SERVER_ID_MAX);
     } else if (reaches != NULL && texts != NULL) {
         for (size_t i = 0; i < relay->allow.count; i++)
             reaches[i] = plait_allow_text(&relay->allow.rules[i], texts[i]);
@@ -383,6 +390,7 @@ static int set_up(struct plait_relay *relay)
     plait_timer_init(&relay->refill, &relay->loop, on_refill, relay);
     plait_timer_init(&relay->grace, &relay->loop, on_grace, relay);
     relay->last_paused = &relay->paused;
+    TAILQ_INIT(&relay->silent);
     if (o->rate > 0)
         plait_bucket_init(&relay->bucket, o->rate, o->rate / 10 > BURST_MIN ? o->rate / 10 : BURST_MIN,
                           relay->loop.now);

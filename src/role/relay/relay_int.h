@@ -3,6 +3,7 @@
 #define PLAIT_RELAY_RELAY_INT_H
 
 #include <stdio.h>
+#include <sys/queue.h>
 
 #include "access.h"
 #include "allow.h"
@@ -30,6 +31,7 @@ struct plait_relay {
     struct plait_bucket bucket;                 /* where options->rate > 0 */
     struct plait_client *paused, **last_paused; /* by the rate, in the order in which they may go on */
     struct plait_client *clients;
+    TAILQ_HEAD(plait_silent, plait_client) silent; /* those that have not yet asked, the oldest first */
     struct plait_pipes pipes;
     unsigned resolving;
     char *overview; /* what GET / answers; owned */
@@ -45,6 +47,8 @@ void plait_relay_client_gone(struct plait_relay *relay);
 
 /* Takes fd. */
 void plait_client_start(struct plait_relay *relay, int fd, const struct sockaddr_storage *peer);
+/* Closes the client that has been silent for longest; false where all have asked. */
+bool plait_client_push_out(struct plait_relay *relay);
 /* Too many are there already: says so, without waiting. Borrows fd. */
 void plait_client_refuse(int fd);
 /* Closes those whose time has run out; `all`: those that carry nothing as yet; `hard`: every one. */

@@ -1,0 +1,66 @@
+"""nginx in a host of a lab, with a configuration and prefix of its own."""
+
+import contextlib
+import pathlib
+import shutil
+import socket
+import tempfile
+import time
+
+from plaitlab import LabError
+
+CONFIGURATION = """
+user root;
+daemon off;
+master_process off;
+pid {dir}/nginx.pid;
+error_log {dir}/error.log warn;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_timeout 65;
+    keepalive_requests 100000;
+    client_body_temp_path {dir}/body;
+    proxy_temp_path {dir}/proxy;
+    fastcgi_temp_path {dir}/fastcgi;
+    uwsgi_temp_path {dir}/uwsgi;
+    scgi_temp_path {dir}/scgi;
+    server {{ listen 0.0.0.0:80; root {root}; }}
+    {servers}
+}}
+"""
+
+
+def program():
+    """Where nginx is, or None."""
+    return shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+
+
+def listens(lab, host):
+    with lab.socket(host, socket.AF_INET, socket.SOCK_STREAM) as sock:
+        return sock.connect_ex(("127.0.0.1", 80)) == 0
+
+
+@contextlib.contextmanager
+def nginx(lab, host, root, servers="", wrapper=()):
+    """Serves the directory `root` at port 80 of all addresses for the time of the `with` block.
+
+    `servers` may hold further server sections; `wrapper` goes before the command.
+    """
+    with tempfile.TemporaryDirectory(prefix="plait-nginx-") as directory:
+        conf = pathlib.Path(directory) / "nginx.conf"
+        log = pathlib.Path(directory) / "error.log"
+        conf.write_text(CONFIGURATION.format(dir=directory, root=root, servers=servers))
+        process = lab.popen(host, [*wrapper, program() or "nginx", "-p", directory, "-e", log, "-c", conf])
+        try:
+            end = time.monotonic() + 10
+            while not listens(lab, host):
+                if process.poll() is not None or time.monotonic() > end:
+                    raise LabError("nginx does not start: " + (log.read_text() if log.exists() else "no log"))
+                time.sleep(0.01)
+            yield
+        finally:
+            process.terminate()
+            process.wait()
