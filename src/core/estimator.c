@@ -26,12 +26,18 @@ static uint64_t span_ns(const struct plait_estimator *e)
     return plait_clamp_u64(e->rtt_min_ns, SPAN_NS_MIN, SPAN_NS_MAX);
 }
 
+static uint64_t span_so_far_ns(const struct plait_estimator *e, uint64_t now)
+{
+    return e->span_busy_ns + (e->busy ? plait_since(now, e->busy_since) : 0);
+}
+
 static void close_span(struct plait_estimator *e, uint64_t now)
 {
-    e->sample = (double)e->span_bytes / plait_to_s(now - e->span_start);
+    e->sample = (double)e->span_bytes / plait_to_s(span_so_far_ns(e, now));
     e->rate = e->samples == 0 ? e->sample : e->rate + SMOOTHING * (e->sample - e->rate);
     e->samples++;
-    e->span_start = now;
+    e->busy_since = now;
+    e->span_busy_ns = 0;
     e->span_bytes = 0;
 }
 
@@ -39,30 +45,26 @@ void plait_estimator_on_busy(struct plait_estimator *e, uint64_t now, bool busy)
 {
     if (busy == e->busy)
         return;
+    e->span_busy_ns = span_so_far_ns(e, now); /* a pause between two answers does not end the span */
+    e->busy_since = now;
     e->busy = busy;
-    if (busy) {
-        e->span_start = now;
-        e->span_bytes = 0;
-    } else if (now - e->span_start >= span_ns(e) / 2 && e->span_bytes > 0) {
-        close_span(e, now);
-    }
 }
 
 void plait_estimator_on_bytes(struct plait_estimator *e, uint64_t now, uint64_t bytes)
 {
     if (e->last_arrival != 0 && e->busy) {
-        uint64_t gap = plait_since(now, plait_max_u64(e->last_arrival, e->span_start));
+        uint64_t gap = plait_since(now, plait_max_u64(e->last_arrival, e->busy_since));
         e->gap_ns = e->gap_ns == 0 ? gap : (7 * e->gap_ns + gap) / 8;
     }
     e->last_arrival = now;
     e->span_bytes += bytes;
-    if (e->busy && now - e->span_start >= span_ns(e))
+    if (span_so_far_ns(e, now) >= span_ns(e))
         close_span(e, now);
 }
 
 double plait_estimator_rate(const struct plait_estimator *e, uint64_t now)
 {
-    uint64_t open_ns = plait_since(now, e->span_start);
+    uint64_t open_ns = span_so_far_ns(e, now);
 
     if (!e->busy || open_ns < 2 * span_ns(e))
         return e->rate;

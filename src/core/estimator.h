@@ -13,12 +13,13 @@
 #include <stdint.h>
 
 struct plait_estimator {
-    double rate;          /* bytes/s, smoothed; 0 = no sample yet */
-    double sample;        /* bytes/s of the last whole span */
-    unsigned samples;     /* spans closed so far */
-    uint64_t rtt_min_ns;  /* 0 = unknown */
-    uint64_t rtt_last_ns; /* 0 = unknown */
-    uint64_t span_start;  /* when the present span began */
+    double rate;           /* bytes/s, smoothed; 0 = no sample yet */
+    double sample;         /* bytes/s of the last whole span */
+    unsigned samples;      /* spans closed so far */
+    uint64_t rtt_min_ns;   /* 0 = unknown */
+    uint64_t rtt_last_ns;  /* 0 = unknown */
+    uint64_t busy_since;   /* busy: since when, or since the present span began */
+    uint64_t span_busy_ns; /* of the present span, before busy_since */
     uint64_t span_bytes;
     uint64_t last_arrival; /* of any byte, 0 = never */
     uint64_t gap_ns;       /* smoothed time between arrivals */

@@ -36,7 +36,9 @@ struct finish path_carries(const struct path *p, double bytes, uint64_t now)
     double rate = path_rate(p, now), rtt_s = plait_to_s(path_lag_ns(p, &(struct lane){.connected = true}));
     double lanes = (double)plait_max_u64(1, path_lanes_busy(p));
 
-    if (!path_is_young(p, now))
+    bool narrow = p->est.samples > 0 &&
+                  rate * rtt_s < 0.7 * FIRST_WINDOW; /* it cannot carry one window in a round trip */
+    if (!path_is_young(p, now) || narrow)
         return (struct finish){rate > 0 ? bytes / rate : 1e9, rate > 0 ? rate : 1};
     double window = rate * rtt_s > FIRST_WINDOW * lanes ? rate * rtt_s : FIRST_WINDOW * lanes;
     double seconds = slow_start_s(bytes, window, rtt_s);
@@ -89,7 +91,8 @@ double lane_carries_s(const struct path *p, const struct lane *l, double bytes, 
     double share = path > 0 ? path / (double)plait_max_u64(1, path_lanes_busy(p)) : 1e12;
     double pace = l->state == LANE_BODY ? plait_estimator_rate(&l->est, now) : l->pace;
 
-    if (!lane_is_fresh(p, l, now))
+    bool narrow = l->state == LANE_BODY && l->est.samples > 0 && pace * rtt_s < 0.7 * FIRST_WINDOW;
+    if (!lane_is_fresh(p, l, now) || narrow)
         return bytes / (pace > 0 ? pace : share);
     double window = pace > 0 && l->state == LANE_BODY ? pace * rtt_s : 0, seconds = 0;
     if (window < FIRST_WINDOW)

@@ -58,7 +58,7 @@ static void add_seam(struct plait_fetch *f, int path, struct lane *l)
     int before = source_at(f, l->lo - 1);
     if (before == PLAIT_FETCH_NO_SOURCE || before == source)
         return;
-    uint64_t len = plait_min_u64(SEAM_BYTES, l->lo);
+    uint64_t len = plait_min_u64(SEAM_BYTES, plait_since(l->lo, f->emitted)); /* what has left cannot be compared */
     l->check = check_new(f, l->lo - len, (size_t)len, source);
     if (l->check != NO_CHECK)
         l->asked_lo = l->lo - len;

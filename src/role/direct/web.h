@@ -54,7 +54,10 @@ struct plait_web_field {
     const char *name, *value; /* a NULL value is left out */
 };
 
-/* Returns owned, through *out. As plait_listener_open, and PLAIT_ERR_FORMAT with *tls for certificates that will not do. */
+/*
+ * Returns owned, through *out. As plait_listener_open, and PLAIT_ERR_FORMAT with *tls for certificates that will not do;
+ * then *out is closed already, and still to be freed (NULL with PLAIT_ERR_NOMEM).
+ */
 PLAIT_MUST_USE int plait_web_open(const struct plait_web_config *config, struct plait_web **out, bool *tls);
 const struct sockaddr_storage *plait_web_address(const struct plait_web *w);
 /* Accepts nobody any more, and closes what is not in the middle of an answer. */

@@ -127,7 +127,8 @@ static void read_other(const struct plait_http_head *head, struct plait_answer *
     int status = head->status;
 
     if (status == 407)
-        refuse(out, PLAIT_FETCH_END_ROUTE, "the proxy wants a user and password (407); put them into its URL");
+        refuse(out, PLAIT_FETCH_END_ROUTE,
+               "the proxy wants a user and password (407); put them into its URL");
     else if (status == 408 || status == 425 || status >= 500)
         refuse_status(out, PLAIT_FETCH_END_BROKEN, status);
     else

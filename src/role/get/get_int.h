@@ -162,7 +162,7 @@ void get_read_claims(struct plait_get *g, int path, const struct plait_http_head
 /* output.c */
 void get_open_output(struct plait_get *g);
 /* A good answer came: the name is known now, if it was not. False: the answer is not to be used. */
-bool get_name_output(struct plait_get *g, int source, const struct plait_http_head *head);
+bool get_name_output(struct plait_get *g, const struct plait_http_head *head);
 /* What was found under the name is read (see name_found). */
 void get_check_left(struct plait_get *g);
 void get_start_anew(struct plait_get *g);

@@ -230,11 +230,13 @@ static void start_pieces(struct plait_get *g, uint64_t size)
         get_say(g, PLAIT_GET_NOTE, "the pieces are too long for the buffer; only the whole is verified");
     else if (g->emitted > 0)
         get_say(g, PLAIT_GET_NOTE, "the digests of the pieces came too late; only the whole is verified");
-    else if (plait_pieces_init(&g->pieces, &g->loop, source, size, g->piece_list, on_piece_judged, g) == PLAIT_OK)
+    else if (plait_pieces_init(&g->pieces, &g->loop, source, size, g->piece_list, on_piece_judged, g) ==
+             PLAIT_OK)
         g->have_pieces = true;
     else
-        get_say(g, PLAIT_GET_WARNING, "the digests of the pieces cannot be used: they do not fit the size, or cannot "
-                                      "be computed here");
+        get_say(g, PLAIT_GET_WARNING,
+                "the digests of the pieces cannot be used: they do not fit the size, or cannot "
+                "be computed here");
     if (!g->have_pieces)
         g->piece_list = NULL;
 }

@@ -121,7 +121,7 @@ static bool on_good_head(struct get_lane *l, const struct plait_http_head *http,
         plait_source_on_head(s, l->asked, http, head->size, &head->version, &head->strong) ==
             PLAIT_SOURCE_AGAIN)
         return ask_again(l, "another server answers behind the same address; asking again");
-    if (!is_as_left(g, s, head->version, head->size) || !get_name_output(g, source, http))
+    if (!is_as_left(g, s, head->version, head->size) || !get_name_output(g, http))
         return false;
     l->whole = head->kind == PLAIT_FETCH_HEAD_WHOLE;
     if (plait_fetch_on_head(g->fetch, g->loop.now, l->id, head) != PLAIT_FETCH_READ)
@@ -183,7 +183,8 @@ static void on_end(void *ctx, const struct plait_http_end *end)
     if (is_over(g))
         return;
     if (end->fail == PLAIT_HTTP_FAIL_EGRESS)
-        snprintf(reason, sizeof reason, "%.64s: %.180s", g->routes.list[g->paths[l->path].route].name, end->reason);
+        snprintf(reason, sizeof reason, "%.64s: %.180s", g->routes.list[g->paths[l->path].route].name,
+                 end->reason);
     else
         snprintf(reason, sizeof reason, "%s", end->reason);
     if (outcome != PLAIT_FETCH_END_COMPLETE)

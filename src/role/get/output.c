@@ -295,13 +295,12 @@ void get_open_output(struct plait_get *g)
         open_named(g, output);
 }
 
-bool get_name_output(struct plait_get *g, int source, const struct plait_http_head *head)
+bool get_name_output(struct plait_get *g, const struct plait_http_head *head)
 {
     char name[PLAIT_NAME_MAX + 1];
     size_t len;
     const char *disposition = plait_http_head_get(head, PLAIT_HTTP_CONTENT_DISPOSITION, &len);
 
-    (void)source;
     if (g->sink != NULL)
         return true;
     if (len == 0 || plait_content_disposition_name(disposition, len, name, sizeof name) != PLAIT_OK)

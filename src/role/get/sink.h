@@ -80,7 +80,8 @@ struct plait_sink *plait_sink_pipe_open(struct plait_loop *loop, int fd, const c
                                         uint64_t buffer_bytes, const struct plait_sink_events *events,
                                         void *ctx, uint64_t *window_bytes);
 /* In a thread: bytes that are there and have not been handed over. */
-PLAIT_MUST_USE int plait_sink_pipe_peek(const struct plait_sink *s, uint64_t offset, uint8_t *bytes, size_t len);
+PLAIT_MUST_USE int plait_sink_pipe_peek(const struct plait_sink *s, uint64_t offset, uint8_t *bytes,
+                                        size_t len);
 /* Hash what leaves, from the first byte on; false where bytes have left already. `alg` is not NONE. */
 bool plait_sink_pipe_hash(struct plait_sink *s, enum plait_digest_alg alg);
 /* After finished: the digest of all that has left. */

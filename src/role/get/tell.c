@@ -265,12 +265,38 @@ static void blame_unreachable(struct plait_get *g)
                 : "run the same command again");
 }
 
-void get_blame(struct plait_get *g)
+static void blame_conflict(struct plait_get *g)
 {
     const struct plait_fetch_status *s = &g->status;
-    const char *digest = plait_digest_alg_name(g->digest.alg);
+    char where[64] = "they have different sizes";
 
-    switch (s->fail) {
+    if (s->fail == PLAIT_FETCH_FAIL_CONFLICT)
+        snprintf(where, sizeof where, "they differ at byte %llu", (unsigned long long)s->conflict_offset);
+    get_end(
+        g, PLAIT_GET_CONTENT,
+        "%s and %s are different files: %s, and nothing tells which is right; name only one of them, or give "
+        "its digest with --checksum",
+        shown(g, s->conflict_source_a), shown(g, s->conflict_source_b), where);
+}
+
+static void blame_content(struct plait_get *g)
+{
+    if (g->status.fail == PLAIT_FETCH_FAIL_CHANGED)
+        get_end(g, PLAIT_GET_CONTENT, "%s changed while it was being fetched; run the same command again",
+                shown(g, 0));
+    else if (g->status.fail == PLAIT_FETCH_FAIL_TAINTED)
+        get_end(g, PLAIT_GET_CONTENT,
+                "bytes that have been written out already turned out to be wrong; throw them away, and fetch "
+                "into a file");
+    else
+        get_end(g, PLAIT_GET_CONTENT,
+                "the content does not have the %s digest that %s; no other source is left",
+                plait_digest_alg_name(g->digest.alg), g->digest_teller);
+}
+
+void get_blame(struct plait_get *g)
+{
+    switch (g->status.fail) {
     case PLAIT_FETCH_FAIL_NONE:
         break;
     case PLAIT_FETCH_FAIL_NO_SOURCE:
@@ -280,40 +306,19 @@ void get_blame(struct plait_get *g)
         blame_unreachable(g);
         break;
     case PLAIT_FETCH_FAIL_CONFLICT:
-        get_end(g, PLAIT_GET_CONTENT,
-                "%s and %s are different files: they differ at byte %llu, and nothing tells which is right; "
-                "name only "
-                "one of them, or give its digest with --checksum",
-                shown(g, s->conflict_source_a), shown(g, s->conflict_source_b),
-                (unsigned long long)s->conflict_offset);
-        break;
     case PLAIT_FETCH_FAIL_SIZES:
-        get_end(g, PLAIT_GET_CONTENT,
-                "%s and %s are different files: they have different sizes, and nothing tells which is right; "
-                "name only "
-                "one of them, or give its digest with --checksum",
-                shown(g, s->conflict_source_a), shown(g, s->conflict_source_b));
+        blame_conflict(g);
         break;
     case PLAIT_FETCH_FAIL_CHANGED:
-        get_end(g, PLAIT_GET_CONTENT, "%s changed while it was being fetched; run the same command again",
-                shown(g, 0));
-        break;
     case PLAIT_FETCH_FAIL_TAINTED:
-        get_end(g, PLAIT_GET_CONTENT,
-                "bytes that have been written out already turned out to be wrong; throw them away, and fetch "
-                "into a "
-                "file");
+    case PLAIT_FETCH_FAIL_CONTENT:
+        blame_content(g);
         break;
     case PLAIT_FETCH_FAIL_NO_RESUME:
-        get_end(g, PLAIT_GET_FAILED,
-                "%s broke off and cannot be continued, since it does not serve parts; run the "
-                "same command again",
-                shown(g, 0));
-        break;
-    case PLAIT_FETCH_FAIL_CONTENT:
-        get_end(g, PLAIT_GET_CONTENT,
-                "the content does not have the %s digest that %s; no other source is left", digest,
-                g->digest_teller);
+        get_end(
+            g, PLAIT_GET_FAILED,
+            "%s broke off and cannot be continued, since it does not serve parts; run the same command again",
+            shown(g, 0));
         break;
     case PLAIT_FETCH_FAIL_STORE:
         get_end(g, PLAIT_GET_LOCAL, "%s", g->sink != NULL ? g->sink->error : "the output cannot be written");

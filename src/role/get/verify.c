@@ -143,8 +143,8 @@ static void on_piece(void *ctx)
     plait_pieces_tick(p);
 }
 
-int plait_pieces_init(struct plait_pieces *p, struct plait_loop *loop, struct plait_reader_at source, uint64_t size,
-                      const struct plait_metalink_pieces *list,
+int plait_pieces_init(struct plait_pieces *p, struct plait_loop *loop, struct plait_reader_at source,
+                      uint64_t size, const struct plait_metalink_pieces *list,
                       void (*judged)(void *ctx, uint64_t lo, uint64_t hi, bool good), void *ctx)
 {
     int err;

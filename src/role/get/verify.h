@@ -66,7 +66,8 @@ struct plait_pieces {
 };
 
 /* PLAIT_ERR_ARG where the pieces do not fit the size, PLAIT_ERR_NOTFOUND, PLAIT_ERR_NOMEM. */
-PLAIT_MUST_USE int plait_pieces_init(struct plait_pieces *p, struct plait_loop *loop, struct plait_reader_at source, uint64_t size,
+PLAIT_MUST_USE int plait_pieces_init(struct plait_pieces *p, struct plait_loop *loop,
+                                     struct plait_reader_at source, uint64_t size,
                                      const struct plait_metalink_pieces *list,
                                      void (*judged)(void *ctx, uint64_t lo, uint64_t hi, bool good),
                                      void *ctx);

@@ -1,5 +1,6 @@
 #include "reply.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -18,6 +19,7 @@
 #define METHODS        "GET, HEAD, OPTIONS"
 /* What is read at once for parts that do not go straight from the file. */
 #define PART_READ_SIZE (64 * 1024)
+#define TLS_READ_SIZE  (64 * 1024)
 /* From here on the kernel may read further ahead than it would of itself. */
 #define READ_AHEAD_MIN PLAIT_MIB
 
@@ -157,10 +159,53 @@ static void add_version(struct plait_request *r, const struct file *f, struct MH
     add_digest(r, f, response);
 }
 
-static struct MHD_Response *take_file(struct file *f, uint64_t lo, uint64_t len)
+/* For TLS, whose records are made in our memory: read here, in larger pieces than libmicrohttpd would. */
+struct body {
+    int fd; /* owned */
+    uint64_t lo;
+};
+
+static ssize_t read_body(void *cls, uint64_t at, char *out, size_t max)
+{
+    const struct body *b = cls;
+    ssize_t n;
+
+    do
+        n = pread(b->fd, out, max, (off_t)(b->lo + at));
+    while (n < 0 && errno == EINTR);
+    return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void free_body(void *cls)
+{
+    struct body *b = cls;
+
+    close(b->fd);
+    free(b);
+}
+
+static struct MHD_Response *make_body(int fd, uint64_t lo, uint64_t len)
+{
+    struct body *b = malloc(sizeof *b);
+
+    if (b == NULL) {
+        close(fd);
+        return NULL;
+    }
+    *b = (struct body){fd, lo};
+    size_t piece = (size_t)plait_clamp_u64(len, 1, TLS_READ_SIZE);
+    struct MHD_Response *response = MHD_create_response_from_callback(len, piece, read_body, b, free_body);
+    if (response == NULL)
+        free_body(b);
+    return response;
+}
+
+static struct MHD_Response *take_file(const struct plait_request *r, struct file *f, uint64_t lo, uint64_t len)
 {
     if (len >= READ_AHEAD_MIN)
         (void)posix_fadvise(f->fd, (off_t)lo, (off_t)len, POSIX_FADV_SEQUENTIAL);
+    if (r->server->tls != NULL)
+        return make_body(f->fd, lo, len);
     struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(len, f->fd, lo);
     if (response == NULL)
         close(f->fd);
@@ -170,7 +215,7 @@ static struct MHD_Response *take_file(struct file *f, uint64_t lo, uint64_t len)
 static enum MHD_Result send_whole(struct plait_request *r, struct file *f, unsigned status)
 {
     int fd = f->fd;
-    struct MHD_Response *response = take_file(f, 0, f->size);
+    struct MHD_Response *response = take_file(r, f, 0, f->size);
 
     add_version(r, f, response);
     if (status == MHD_HTTP_OK)
@@ -182,7 +227,7 @@ static enum MHD_Result send_range(struct plait_request *r, struct file *f, struc
 {
     char value[80];
     int fd = f->fd;
-    struct MHD_Response *response = take_file(f, range.lo, range.hi - range.lo);
+    struct MHD_Response *response = take_file(r, f, range.lo, range.hi - range.lo);
 
     snprintf(value, sizeof value, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, range.lo, range.hi - 1, f->size);
     add_version(r, f, response);

@@ -1,0 +1,294 @@
+/*
+ * The plan: steps, by rising block, each with a pattern that repeats (seed 002, figures 6, 10A, 10B and 12)
+ * or shared by all connections. Steps are added where no step is (`cover`) and replaced from a block on that
+ * nobody has been given yet (`steer`); what is given never changes its letter.
+ */
+#include "share_int.h"
+
+#include <string.h>
+
+_Static_assert(PLAIT_PATTERN_LEN_MAX == PLAIT_PATTERN_LETTERS_MAX, "a field's pattern fits a pattern");
+
+/* Where in its pattern the block stands. */
+static unsigned position(const struct step *p, uint64_t block)
+{
+    unsigned len = p->pattern.len;
+
+    return (unsigned)((block % len + len - p->from % len) % len);
+}
+
+static uint64_t step_next(const struct step *p, uint8_t letter, uint64_t from)
+{
+    if (p->count[letter] == 0)
+        return NO_BLOCK;
+    unsigned len = p->pattern.len, at = position(p, from);
+    const uint8_t *path = p->pattern.path;
+    const uint8_t *hit = memchr(path + at, letter, len - at);
+    uint64_t ahead = hit != NULL ? (uint64_t)(hit - path) - at : 0;
+    if (hit == NULL) {
+        hit = memchr(path, letter, at);
+        ahead = hit != NULL ? (uint64_t)(hit - path) + len - at : 0;
+    }
+    uint64_t block = plait_add_sat(from, ahead);
+    return block <= p->last ? block : NO_BLOCK;
+}
+
+uint64_t plan_next(const struct plait_share *s, uint8_t letter, uint64_t from)
+{
+    for (unsigned i = 0; i < s->step_count; i++) {
+        const struct step *p = &s->steps[i];
+        if (p->last < from)
+            continue;
+        uint64_t block = step_next(p, letter, plait_max_u64(p->first, from));
+        if (block != NO_BLOCK)
+            return block;
+    }
+    return NO_BLOCK;
+}
+
+static uint64_t step_count(const struct step *p, uint8_t letter, uint64_t lo, uint64_t hi)
+{
+    if (p->count[letter] == 0)
+        return 0;
+    unsigned len = p->pattern.len;
+    uint64_t count = (hi - lo) / len * p->count[letter];
+    for (uint64_t block = hi - (hi - lo) % len; block < hi; block++)
+        count += p->pattern.path[position(p, block)] == letter;
+    return count;
+}
+
+uint64_t plan_count(const struct plait_share *s, uint8_t letter, uint64_t lo, uint64_t hi)
+{
+    uint64_t count = 0;
+
+    for (unsigned i = 0; i < s->step_count; i++) {
+        const struct step *p = &s->steps[i];
+        uint64_t from = plait_max_u64(lo, p->first);
+        uint64_t to = plait_min_u64(hi, plait_add_sat(p->last, 1));
+        if (from < to)
+            count += step_count(p, letter, from, to);
+    }
+    return count;
+}
+
+uint64_t plan_end(const struct plait_share *s)
+{
+    return s->step_count > 0 ? plait_add_sat(s->steps[s->step_count - 1].last, 1) : 0;
+}
+
+/* Whether both give every block to the same. */
+static bool is_same(const struct step *a, const struct step *b)
+{
+    unsigned len = a->pattern.len;
+
+    if (len != b->pattern.len)
+        return false;
+    if (len == 0)
+        return true;
+    unsigned shift = position(b, a->from);
+    return memcmp(a->pattern.path, b->pattern.path + shift, len - shift) == 0 &&
+           memcmp(a->pattern.path + (len - shift), b->pattern.path, shift) == 0;
+}
+
+static void step_init(struct step *p, struct plait_span span, const struct plait_pattern *pattern)
+{
+    memset(p, 0, sizeof *p);
+    p->first = p->from = span.first;
+    p->last = span.last;
+    if (pattern == NULL)
+        return;
+    p->pattern.len = pattern->len;
+    memcpy(p->pattern.path, pattern->path, pattern->len);
+    for (unsigned i = 0; i < pattern->len; i++)
+        p->count[pattern->path[i]]++;
+}
+
+/* Forgets the steps that no connection and no frame in flight needs any more. */
+static void forget_steps(struct plait_share *s)
+{
+    uint64_t needed = plait_min_u64(s->at, set_next(s, &s->sets[SET_SHARED], 0));
+    unsigned gone = 0;
+
+    for (unsigned letter = 0; letter < PLAIT_LETTERS; letter++)
+        if (s->carriers[letter] > 0)
+            needed = plait_min_u64(needed, set_next(s, &s->sets[letter], 0));
+    for (unsigned i = 0; i < s->conns_max; i++)
+        for (unsigned k = 0; s->conns[i].open && k < s->conns[i].ring_count; k++) {
+            uint64_t frame = s->conns[i].ring[(s->conns[i].ring_first + k) % PLAIT_SHARE_INFLIGHT_MAX];
+            if ((frame & 0xff) < PLAN_SETS)
+                needed = plait_min_u64(needed, frame >> 8);
+        }
+    while (gone < s->step_count && s->steps[gone].last < needed)
+        gone++;
+    if (gone == 0)
+        return;
+    s->forgotten = s->steps[gone - 1].last + 1;
+    for (unsigned letter = 0; letter < PLAIT_LETTERS; letter++) {
+        if (s->carried >> letter & 1)
+            s->dropped_blocks += set_count(s, &s->sets[letter], 0, s->forgotten, NO_BLOCK - 1);
+        (void)set_remove(s, &s->sets[letter], 0, s->forgotten);
+    }
+    s->step_count -= gone;
+    memmove(s->steps, s->steps + gone, s->step_count * sizeof *s->steps);
+}
+
+/* Whether `more` steps can be added where `replaced` go, of which each may need a range for every set. */
+static bool has_room(struct plait_share *s, unsigned more, unsigned replaced)
+{
+    if (s->step_count - replaced + more > PLAIT_SHARE_STEPS_MAX)
+        forget_steps(s);
+    return s->step_count - replaced + more <= PLAIT_SHARE_STEPS_MAX && s->ranges_left >= more * PLAN_SETS;
+}
+
+/* The blocks of the step become due. There is room. */
+static void make_due(struct plait_share *s, const struct step *p)
+{
+    uint64_t hi = plait_add_sat(p->last, 1);
+
+    if (!s->live)
+        hi = plait_min_u64(hi, share_available(s));
+    if (p->pattern.len == 0)
+        (void)set_add(s, &s->sets[SET_SHARED], p->first, hi, 0);
+    for (unsigned letter = 0; letter < PLAIT_LETTERS; letter++)
+        if (p->count[letter] > 0)
+            (void)set_add(s, &s->sets[letter], p->first, hi, 0);
+}
+
+/* Puts the step where its blocks are free of steps. There is room. */
+static void insert(struct plait_share *s, const struct step *p)
+{
+    unsigned i = s->step_count;
+
+    while (i > 0 && s->steps[i - 1].first > p->first)
+        i--;
+    if (i > 0 && s->steps[i - 1].last + 1 == p->first && is_same(&s->steps[i - 1], p)) {
+        s->steps[i - 1].last = p->last;
+    } else {
+        memmove(s->steps + i + 1, s->steps + i, (s->step_count - i) * sizeof *s->steps);
+        s->steps[i] = *p;
+        s->step_count++;
+    }
+    make_due(s, p);
+}
+
+/* The first blocks from `from` on that have no step, clipped to `last`. False where there are none. */
+static bool next_gap(const struct plait_share *s, uint64_t from, uint64_t last, struct plait_span *gap)
+{
+    for (unsigned i = 0; i < s->step_count && from <= last; i++) {
+        const struct step *p = &s->steps[i];
+        if (p->last < from)
+            continue;
+        if (p->first > from) {
+            *gap = (struct plait_span){from, plait_min_u64(last, p->first - 1)};
+            return true;
+        }
+        if (p->last == PLAIT_SPAN_OPEN)
+            return false;
+        from = p->last + 1;
+    }
+    *gap = (struct plait_span){from, last};
+    return from <= last;
+}
+
+static unsigned count_gaps(const struct plait_share *s, uint64_t from, uint64_t last)
+{
+    struct plait_span gap;
+    unsigned count = 0;
+
+    while (next_gap(s, from, last, &gap)) {
+        count++;
+        if (gap.last == PLAIT_SPAN_OPEN)
+            break;
+        from = gap.last + 1;
+    }
+    return count;
+}
+
+/* Adds the step's pattern wherever there is none in the span. */
+static int fill(struct plait_share *s, struct plait_span span, struct step *p)
+{
+    struct plait_span gap;
+    uint64_t from = plait_max_u64(span.first, s->forgotten);
+
+    if (!has_room(s, count_gaps(s, from, span.last), 0))
+        return PLAIT_ERR_LIMIT;
+    from = plait_max_u64(from, s->forgotten);
+    while (next_gap(s, from, span.last, &gap)) {
+        p->first = gap.first;
+        p->last = gap.last;
+        insert(s, p);
+        if (gap.last == PLAIT_SPAN_OPEN)
+            break;
+        from = gap.last + 1;
+    }
+    return PLAIT_OK;
+}
+
+int plan_cover(struct plait_share *s, struct plait_span span, const struct plait_pattern *pattern)
+{
+    struct step p;
+
+    if (pattern == NULL && s->step_count > 0)
+        p = s->steps[s->step_count - 1];
+    else
+        step_init(&p, span, pattern);
+    return fill(s, span, &p);
+}
+
+/* Whether all of the step holds already. */
+static bool holds(const struct plait_share *s, const struct step *p)
+{
+    uint64_t last = p->last;
+    struct plait_span gap;
+
+    if (!s->live && share_available(s) > 0)
+        last = plait_min_u64(last, share_available(s) - 1);
+    if (p->first > last || p->first < s->forgotten || next_gap(s, p->first, last, &gap))
+        return false;
+    for (unsigned i = 0; i < s->step_count; i++)
+        if (s->steps[i].last >= p->first && s->steps[i].first <= last && !is_same(&s->steps[i], p))
+            return false;
+    return true;
+}
+
+/* How many steps begin at the block or later; none of those is ever forgotten before all its blocks are given. */
+static unsigned count_from(const struct plait_share *s, uint64_t from)
+{
+    unsigned count = 0;
+
+    while (count < s->step_count && s->steps[s->step_count - 1 - count].first >= from)
+        count++;
+    return count;
+}
+
+/* The plan ends before that block, from which on none has been given. */
+static void cut(struct plait_share *s, uint64_t from)
+{
+    while (s->step_count > 0 && s->steps[s->step_count - 1].first >= from)
+        s->step_count--;
+    if (s->step_count > 0 && s->steps[s->step_count - 1].last >= from)
+        s->steps[s->step_count - 1].last = from - 1;
+    for (unsigned i = 0; i < PLAN_SETS; i++)
+        (void)set_remove(s, &s->sets[i], from, NO_BLOCK);
+}
+
+int plan_steer(struct plait_share *s, struct plait_span span, const struct plait_pattern *pattern,
+               uint64_t *at)
+{
+    struct step p;
+
+    if (pattern == NULL)
+        return plan_cover(s, span, NULL);
+    step_init(&p, span, pattern);
+    if (holds(s, &p))
+        return PLAIT_OK;
+    if (span.first < s->at) {
+        *at = s->at;
+        return PLAIT_ERR_STATE;
+    }
+    if (!has_room(s, 1, count_from(s, span.first)))
+        return PLAIT_ERR_LIMIT;
+    cut(s, span.first);
+    insert(s, &p);
+    return PLAIT_OK;
+}
