@@ -58,7 +58,8 @@ static void add_seam(struct plait_fetch *f, int path, struct lane *l)
     int before = source_at(f, l->lo - 1);
     if (before == PLAIT_FETCH_NO_SOURCE || before == source)
         return;
-    uint64_t len = plait_min_u64(SEAM_BYTES, plait_since(l->lo, f->emitted)); /* what has left cannot be compared */
+    uint64_t len =
+        plait_min_u64(SEAM_BYTES, plait_since(l->lo, f->emitted)); /* what has left cannot be compared */
     l->check = check_new(f, l->lo - len, (size_t)len, source);
     if (l->check != NO_CHECK)
         l->asked_lo = l->lo - len;
@@ -409,6 +410,16 @@ static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim,
     return (uint64_t)least;
 }
 
+/* Whether the last bytes that the lane is asked for are still its own to bring. */
+static bool owns_tail(const struct plait_fetch *f, int lane, const struct lane *l)
+{
+    struct plait_extent e;
+    uint64_t hi = plait_min_u64(l->hi, f->map.size);
+
+    return hi > 0 && plait_blockmap_at(&f->map, hi - 1, &e) && e.state == PLAIT_BLOCK_TAKEN &&
+           e.owner == lane;
+}
+
 /*
  * Whose tail to take: what would finish last; or, in order and with the window full, what would finish latest
  * after its turn, which is when everything before it could have been brought at the rate of all paths.
@@ -425,7 +436,8 @@ static int find_victim(struct plait_fetch *f, int thief, uint64_t now, double *f
         const struct lane *l = fetch_lane(f, id);
         uint64_t left = lane_left(f, l);
         if (left == 0 || l->given_up || l->probe || id == thief ||
-            (l->state == LANE_OPENING && now - l->opened < path_lag_ns(p, l) / 2)) /* let it begin */
+            (l->state == LANE_OPENING && now - l->opened < path_lag_ns(p, l) / 2) /* let it begin */ ||
+            !owns_tail(f, id, l))
             continue;
         double finish = lane_finish_s(p, l, (double)left, now);
         double turn = in_order && rate > 0 ? (double)plait_since(l->hi, prefix) / rate : 0;

@@ -59,8 +59,7 @@ void share_stir(struct plait_share *s)
         s->conns[i].stirred = true;
 }
 
-/* The connection of that number, which the caller has from `open`. */
-static struct conn *conn_of(struct plait_share *s, int conn)
+struct conn *share_conn(struct plait_share *s, int conn)
 {
     assert(conn >= 0 && (unsigned)conn < s->conns_max && s->conns[conn].open);
     return &s->conns[conn];
@@ -207,7 +206,7 @@ static void drop_set(struct plait_share *s, struct range_set *set)
 
 void plait_share_close(struct plait_share *s, uint64_t now, int conn, enum plait_share_end how)
 {
-    struct conn *c = conn_of(s, conn);
+    struct conn *c = share_conn(s, conn);
 
     if (!c->named && !c->ended)
         s->carriers[c->letter]--;
@@ -266,7 +265,7 @@ int plait_share_ask(struct plait_share *s, uint64_t now, uint8_t letter, const s
 
 void plait_share_on_link(struct plait_share *s, int conn, const struct plait_share_link *link)
 {
-    conn_of(s, conn)->link = *link;
+    share_conn(s, conn)->link = *link;
 }
 
 bool plait_share_get_conn(const struct plait_share *s, int conn, struct plait_share_conn_info *out)

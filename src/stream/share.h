@@ -114,14 +114,14 @@ PLAIT_MUST_USE int plait_share_steer(struct plait_share *s, uint64_t now, struct
  * no connection has it (any more). PLAIT_ERR_RANGE, PLAIT_ERR_LIMIT, PLAIT_ERR_ARG as above; then nothing
  * changes. When the last connection with the letter closes, what is left of them is forgotten.
  */
-PLAIT_MUST_USE int plait_share_ask(struct plait_share *s, uint64_t now, uint8_t letter, const struct plait_span *blocks,
-                                   size_t count);
+PLAIT_MUST_USE int plait_share_ask(struct plait_share *s, uint64_t now, uint8_t letter,
+                                   const struct plait_span *blocks, size_t count);
 
 enum plait_share_kind {
     PLAIT_SHARE_BLOCK, /* send block `sequence`: `len` bytes at `offset` of the stream */
     PLAIT_SHARE_MARK,  /* send a MARK with `sequence` */
-    PLAIT_SHARE_END,   /* send an END with `sequence`, number of blocks or PLAIT_SHARE_UNKNOWN; then nothing */
-    PLAIT_SHARE_WAIT,  /* nothing now; `ready` tells when to ask again */
+    PLAIT_SHARE_END,  /* send an END with `sequence`, number of blocks or PLAIT_SHARE_UNKNOWN; then nothing */
+    PLAIT_SHARE_WAIT, /* nothing now; `ready` tells when to ask again */
 };
 
 struct plait_share_next {
@@ -164,10 +164,10 @@ void plait_share_on_acked(struct plait_share *s, uint64_t now, int conn, uint64_
 
 struct plait_share_conn_info {
     uint8_t letter;
-    bool named;              /* has no part in the plan */
-    bool ended;              /* END was given */
-    uint64_t given_bytes;    /* of frames */
-    uint64_t given_blocks;   /* with those that came twice */
+    bool named;            /* has no part in the plan */
+    bool ended;            /* END was given */
+    uint64_t given_bytes;  /* of frames */
+    uint64_t given_blocks; /* with those that came twice */
     uint64_t acked_blocks;
     unsigned inflight_blocks;
 };

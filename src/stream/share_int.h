@@ -50,19 +50,19 @@ struct step {
 
 struct conn {
     bool open;
-    bool named;    /* sends `own` and nothing else */
-    bool ended;    /* END was given */
-    bool waiting;  /* was told to WAIT and not yet named by `ready` */
-    bool stirred;  /* something changed since */
-    bool marked;   /* a MARK was given after the last block or steering */
+    bool named;   /* sends `own` and nothing else */
+    bool ended;   /* END was given */
+    bool waiting; /* was told to WAIT and not yet named by `ready` */
+    bool stirred; /* something changed since */
+    bool marked;  /* a MARK was given after the last block or steering */
     uint8_t letter;
     uint64_t floor; /* no block of the plan below it */
     struct range_set own;
     uint64_t *ring; /* frames in flight, owned; PLAIT_SHARE_INFLIGHT_MAX */
     unsigned ring_first, ring_count;
-    unsigned inflight;                             /* blocks among them */
+    unsigned inflight;                                       /* blocks among them */
     unsigned inflight_plan, inflight_shared, inflight_asked; /* of which, by their sets */
-    uint64_t given_bytes, acked_bytes;             /* up to the ends of whole frames */
+    uint64_t given_bytes, acked_bytes;                       /* up to the ends of whole frames */
     uint64_t given_blocks, acked_blocks;
     uint64_t due;         /* waiting: when to ask again without a cause */
     uint64_t mark_at;     /* when the next MARK has to go out */
@@ -123,6 +123,8 @@ int plan_steer(struct plait_share *s, struct plait_span span, const struct plait
                uint64_t *at);
 
 /* share.c */
+/* The connection of that number, which the caller has from `open`. */
+struct conn *share_conn(struct plait_share *s, int conn);
 /* Blocks of which all bytes are there. */
 uint64_t share_available(const struct plait_share *s);
 uint32_t share_block_len(const struct plait_share *s, uint64_t block);

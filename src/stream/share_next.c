@@ -5,22 +5,14 @@
  */
 #include "share_int.h"
 
-#include <assert.h>
-
 #include "frame.h"
 #include "scheduler.h"
 
-#define STALL_MIN_NS  PLAIT_S         /* nothing acknowledged for so long, and for STALL_RTTS round trips */
-#define STALL_RTTS    4u
-#define LOOK_MIN_NS   (2 * PLAIT_MS)  /* between two looks at whether others have kept their promise */
-#define LOOK_MAX_NS   (100 * PLAIT_MS)
-#define LOOKS         8u              /* before the block would have arrived here */
-
-static struct conn *conn_of(struct plait_share *s, int conn)
-{
-    assert(conn >= 0 && (unsigned)conn < s->conns_max && s->conns[conn].open);
-    return &s->conns[conn];
-}
+#define STALL_MIN_NS PLAIT_S /* nothing acknowledged for so long, and for STALL_RTTS round trips */
+#define STALL_RTTS   4u
+#define LOOK_MIN_NS  (2 * PLAIT_MS) /* between two looks at whether others have kept their promise */
+#define LOOK_MAX_NS  (100 * PLAIT_MS)
+#define LOOKS        8u /* before the block would have arrived here */
 
 /* ---- frames in flight ---- */
 
@@ -37,7 +29,7 @@ static uint64_t frame_bytes(const struct plait_share *s, uint64_t frame)
 /* One more or one less of the connection's blocks of that set is in flight. */
 static void count_inflight(struct plait_share *s, struct conn *c, unsigned set, int by)
 {
-    unsigned *of_conn = set < PLAIT_LETTERS  ? &c->inflight_plan
+    unsigned *of_conn = set < PLAIT_LETTERS ? &c->inflight_plan
                         : set == SET_SHARED ? &c->inflight_shared
                         : set < SETS        ? &c->inflight_asked
                                             : NULL;
@@ -55,6 +47,7 @@ static void push(struct plait_share *s, uint64_t now, struct conn *c, uint64_t f
     if (c->ring_count++ == 0)
         c->progress_at = now;
     c->given_bytes += frame_bytes(s, frame);
+    c->link.unsent_bytes += frame_bytes(s, frame); /* until the socket is looked at again */
     if ((frame & 0xff) != SET_NONE)
         count_inflight(s, c, frame & 0xff, 1);
 }
@@ -72,7 +65,7 @@ static uint64_t pop(struct plait_share *s, struct conn *c)
 
 void plait_share_on_acked(struct plait_share *s, uint64_t now, int conn, uint64_t bytes)
 {
-    struct conn *c = conn_of(s, conn);
+    struct conn *c = share_conn(s, conn);
     bool had_blocks = c->inflight > 0, popped = false;
 
     while (c->ring_count > 0 && c->acked_bytes + frame_bytes(s, c->ring[c->ring_first]) <= bytes) {
@@ -111,8 +104,8 @@ void share_give_back(struct plait_share *s, struct conn *c, bool due_again)
 /* ---- what is due ---- */
 
 struct choice {
-    uint64_t block;   /* or NO_BLOCK */
-    unsigned set;     /* number of the set, or SET_OWN */
+    uint64_t block; /* or NO_BLOCK */
+    unsigned set;   /* number of the set, or SET_OWN */
 };
 
 /* The lower of the blocks that the plan has for the connection. */
@@ -185,8 +178,7 @@ static bool is_better_left(const struct plait_share *s, uint64_t now, const stru
             !is_stalled(o, now))
             others = plait_add_sat(others, deliverable(o, now, by, s->block_bytes));
     }
-    if (others == 0 ||
-        set_count(s, &s->sets[due.set], due.block, share_available(s), others) > others)
+    if (others == 0 || set_count(s, &s->sets[due.set], due.block, share_available(s), others) > others)
         return false;
     *look = plait_add_sat(now, plait_clamp_u64((by - now) / LOOKS, LOOK_MIN_NS, LOOK_MAX_NS));
     return true;
@@ -268,7 +260,7 @@ static bool is_over(const struct plait_share *s, uint64_t now, struct conn *c)
 
 void plait_share_next(struct plait_share *s, uint64_t now, int conn, struct plait_share_next *out)
 {
-    struct conn *c = conn_of(s, conn);
+    struct conn *c = share_conn(s, conn);
     uint64_t look = PLAIT_NEVER;
 
     c->waiting = false;

@@ -183,8 +183,7 @@ static bool is_harmless(uint32_t code_point)
 {
     return code_point >= 0x20 && !(code_point >= 0x7f && code_point < 0xa0) &&
            !(code_point >= 0x200e && code_point <= 0x200f) &&
-           !(code_point >= 0x2028 && code_point <= 0x202e) &&
-           !(code_point >= 0x2066 && code_point <= 0x2069);
+           !(code_point >= 0x2028 && code_point <= 0x202e) && !(code_point >= 0x2066 && code_point <= 0x2069);
 }
 
 /* In place: a question mark for each byte that is no UTF-8 and each character that may not stand. */

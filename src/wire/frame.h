@@ -83,8 +83,8 @@ struct plait_frame_event {
 
 /* Memory is the caller's; members are the decoder's own. */
 struct plait_frame_decoder {
-    uint64_t size;       /* of the stream, or PLAIT_FRAME_UNKNOWN */
-    uint64_t seen;       /* one past the highest block that came */
+    uint64_t size; /* of the stream, or PLAIT_FRAME_UNKNOWN */
+    uint64_t seen; /* one past the highest block that came */
     uint32_t block_bytes;
     enum plait_frame_offence offence;
     struct plait_frame frame; /* the present one */

@@ -18,9 +18,9 @@
 #include "err.h"
 #include "http_field.h"
 
-#define PLAIT_GROUP_ID_BYTES  16u
-#define PLAIT_GROUP_ID_DIGITS 32u
-#define PLAIT_LETTERS         52u /* A–Z are 0–25, a–z are 26–51 */
+#define PLAIT_GROUP_ID_BYTES      16u
+#define PLAIT_GROUP_ID_DIGITS     32u
+#define PLAIT_LETTERS             52u /* A–Z are 0–25, a–z are 26–51 */
 #define PLAIT_PATTERN_LETTERS_MAX 1024u
 
 #define PLAIT_BLOCK_BYTES_MIN  UINT32_C(4096)

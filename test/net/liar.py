@@ -565,8 +565,8 @@ class Answer:
         await self.connection.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
 
 
-async def main():
-    with open(sys.argv[1]) as f:
+async def main(spec_path):
+    with open(spec_path) as f:
         server = Server(json.load(f))
     ports = await server.start()
     print(json.dumps({"ports": ports}), flush=True)
@@ -579,4 +579,4 @@ async def main():
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1]))

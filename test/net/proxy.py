@@ -154,8 +154,8 @@ class Proxy:
         return right
 
 
-async def main():
-    with open(sys.argv[1]) as f:
+async def main(spec_path):
+    with open(spec_path) as f:
         spec = json.load(f)
     log = open(spec["log"], "a", buffering=1)
     ports = [await Proxy(i, p, log).start() for i, p in enumerate(spec["proxies"])]
@@ -165,4 +165,4 @@ async def main():
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1]))

@@ -1,16 +1,20 @@
 """What the fixtures hand to the tests: running servers, running plaits, and ways to wait for a condition."""
+import atexit
+import functools
 import hashlib
 import json
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
 
+from spawn import Nursery
+
 HERE = Path(__file__).resolve().parent
-PYTHON = "/usr/bin/python3"
 KB, MB = 1000, 1000 * 1000
 
 
@@ -47,26 +51,33 @@ def namespaced(ns, command):
     return ["ip", "netns", "exec", ns] + command if ns else command
 
 
+@functools.lru_cache(maxsize=None)
+def nursery():
+    """The one of this run; it ends with us."""
+    made = Nursery(HERE)
+    atexit.register(made.stop)
+    return made
+
+
 class Server:
     """A process of ours that listens, logs JSON lines and takes JSON commands."""
 
     def __init__(self, script, spec, folder, ns=None):
         folder = Path(folder)
-        stem = "%s-%d" % (Path(script).stem, len(list(folder.glob("*.log"))))
+        stem = "%s-%d" % (script, len(list(folder.glob("*.log"))))
         self.log_path = folder / (stem + ".log")
         self.log_path.touch()
         spec_path = folder / (stem + ".json")
         spec_path.write_text(json.dumps({**spec, "log": str(self.log_path)}))
-        command = namespaced(ns, [PYTHON, "-I", str(HERE / script), str(spec_path)])
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        assert line, "%s did not start" % script
+        self.pid, self.stdin, self.stdout = nursery().start(script, spec_path, ns)
+        line = self.stdout.readline()
+        assert line, "the %s did not start" % script
         self.ports = json.loads(line)["ports"]
 
     def tell(self, **command):
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        self.stdin.write(json.dumps(command) + "\n")
+        self.stdin.flush()
+        return json.loads(self.stdout.readline())
 
     def log(self):
         # The last line may be half written.
@@ -74,20 +85,20 @@ class Server:
         return [json.loads(line) for line in lines]
 
     def stop(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
+        """Returns when it is gone; it leaves at once, with its connections."""
+        if not self.stdin.closed:
+            self.stdin.close()
+            if not select.select([self.stdout], [], [], 5)[0]:
+                os.kill(self.pid, signal.SIGKILL)
+            self.stdout.read()
+            self.stdout.close()
 
 
 class Liar(Server):
     """One liar with several sites; a site is one address."""
 
     def __init__(self, sites, folder, ns=None):
-        super().__init__("liar.py", {"sites": sites}, folder, ns)
+        super().__init__("liar", {"sites": sites}, folder, ns)
         self.sites = sites
 
     def url(self, site=0, path="/f", host=None, user=None):
@@ -134,7 +145,7 @@ class Liar(Server):
 
 class Proxies(Server):
     def __init__(self, proxies, folder, ns=None):
-        super().__init__("proxy.py", {"proxies": proxies}, folder, ns)
+        super().__init__("proxy", {"proxies": proxies}, folder, ns)
         self.proxies = proxies
 
     def url(self, i=0, scheme=None):

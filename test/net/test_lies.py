@@ -8,7 +8,7 @@ import pytest
 
 from support import MB, assert_file, assert_refused
 
-SIZE = 2 * MB
+SIZE = 1 * MB
 
 # Lies that any receiver can see through: beside a true source the transfer must succeed.
 SEEN = {
@@ -101,7 +101,7 @@ def assert_right_or_clear(result, path, d):
 @pytest.mark.parametrize("name", [name for name in SEEN if name != "drips"])
 def test_alone(plait, liar, data, lying, name):
     lie = lying(SEEN[name])
-    result = plait.get("-o", "out", "--timeout", "1", liar(lie).url())
+    result = plait.get("-o", "out", "--timeout", "0.5", liar(lie).url())
     if result.status == 0 and name in CONSISTENT:
         whole = lie["text"].encode() if "text" in lie else Path(lie["file"]).read_bytes()
         assert whole.startswith(plait.file().read_bytes())
@@ -118,7 +118,7 @@ CONSISTENT = {"error-page-with-200", "empty-with-200", "other-size", "cut-withou
 @pytest.mark.parametrize("position", ["first", "second"])
 def test_beside_a_true_one(plait, liar, data, lying, name, position):
     true, lie = {"file": str(data(SIZE))}, lying(SEEN[name])
-    server = liar(*([lie, true] if position == "first" else [true, lie]), rate=8 * MB)
+    server = liar(*([lie, true] if position == "first" else [true, lie]), rate=10 * MB)
     result = plait.get("-o", "out", *server.urls())
     if name in AMBIGUOUS:
         assert_right_or_clear(result, plait.file(), data(SIZE))
@@ -135,7 +135,7 @@ AMBIGUOUS = {"error-page-with-200", "empty-with-200", "other-size", "content-ran
 @pytest.mark.parametrize("name", {**SEEN, **CONTENT})
 def test_beside_two_true_ones(plait, liar, data, lying, name):
     true, lie = {"file": str(data(SIZE))}, lying({**SEEN, **CONTENT}[name])
-    server = liar(lie, true, true, rate=6 * MB)
+    server = liar(lie, true, true, rate=8 * MB)
     assert_file(plait.get("-o", "out", *server.urls()), plait.file(), data(SIZE))
 
 
@@ -143,14 +143,14 @@ def test_beside_two_true_ones(plait, liar, data, lying, name):
 @pytest.mark.parametrize("position", ["first", "second"])
 def test_content_beside_a_true_one(plait, liar, data, lying, name, position):
     true, lie = {"file": str(data(SIZE))}, lying(CONTENT[name])
-    server = liar(*([lie, true] if position == "first" else [true, lie]), rate=6 * MB)
+    server = liar(*([lie, true] if position == "first" else [true, lie]), rate=8 * MB)
     assert_right_or_clear(plait.get("-o", "out", *server.urls()), plait.file(), data(SIZE))
 
 
 @pytest.mark.parametrize("name", CONTENT)
 def test_content_beside_a_true_one_with_a_digest(plait, liar, data, lying, name):
     d = data(SIZE)
-    server = liar(lying(CONTENT[name]), {"file": str(d)}, rate=6 * MB)
+    server = liar(lying(CONTENT[name]), {"file": str(d)}, rate=8 * MB)
     assert_file(plait.get("-o", "out", "--checksum", "sha-256=" + d.sha256, *server.urls()), plait.file(), d)
 
 
@@ -158,7 +158,7 @@ def test_content_beside_a_true_one_with_a_digest(plait, liar, data, lying, name)
 def test_to_a_pipe_beside_two_true_ones(plait, liar, data, lying, name):
     """What has left cannot be taken back: the right bytes, or an error and a right beginning."""
     d, true = data(SIZE), {"file": str(data(SIZE))}
-    server = liar(lying({**SEEN, **CONTENT}[name]), true, true, rate=6 * MB)
+    server = liar(lying({**SEEN, **CONTENT}[name]), true, true, rate=8 * MB)
     result = plait.get("-o", "-", *server.urls())
     if result.status == 0:
         assert result.out == d.bytes, result
@@ -170,6 +170,6 @@ def test_to_a_pipe_beside_two_true_ones(plait, liar, data, lying, name):
 def test_one_bad_block_and_a_digest(plait, liar, data):
     """Too small for the comparisons to find; the digest tells."""
     d = data(SIZE)
-    server = liar({"file": str(d), "other": [[700_000, 700_100]]}, {"file": str(d)}, rate=6 * MB)
+    server = liar({"file": str(d), "other": [[700_000, 700_100]]}, {"file": str(d)}, rate=8 * MB)
     result = plait.get("-o", "out", "--checksum", d.sha256, *server.urls())
     assert_file(result, plait.file(), d)

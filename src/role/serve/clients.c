@@ -20,7 +20,7 @@ enum phase { FREE, NEW, ASKED, ANSWERING, IDLE };
 struct client {
     uint64_t address[2]; /* whom it counts for */
     uint64_t since;      /* ns: of the phase */
-    uint64_t file_end;
+    uint64_t file_sent, file_end;
     int file_fd;
     int next, previous; /* in the bucket of its address */
     enum phase phase;
@@ -115,7 +115,7 @@ static int admit(struct plait_clients *c, int fd, const uint64_t address[2], uin
     if (c->limits.per_address > 0 && count_of(c, address) >= c->limits.per_address)
         return PLAIT_ERR_LIMIT;
     int *bucket = bucket_of(c, address);
-    c->at[fd] = (struct client){{address[0], address[1]}, now, 0, -1, *bucket, NONE, NEW};
+    c->at[fd] = (struct client){{address[0], address[1]}, now, 0, 0, -1, *bucket, NONE, NEW};
     if (*bucket != NONE)
         c->at[*bucket].previous = fd;
     *bucket = fd;
@@ -147,7 +147,6 @@ void plait_clients_forget(struct plait_clients *c, int fd)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* `now` 0: the phase says nothing of time. */
 static void enter(struct plait_clients *c, int fd, enum phase phase, uint64_t now, int file_fd,
                   uint64_t file_end)
 {
@@ -159,6 +158,7 @@ static void enter(struct plait_clients *c, int fd, enum phase phase, uint64_t no
         client->phase = phase;
         client->since = now;
         client->file_fd = file_fd;
+        client->file_sent = 0;
         client->file_end = file_end;
     }
     pthread_mutex_unlock(&c->lock);
@@ -177,6 +177,28 @@ void plait_clients_answering(struct plait_clients *c, int fd, int file_fd, uint6
 void plait_clients_answered(struct plait_clients *c, int fd, uint64_t now)
 {
     enter(c, fd, IDLE, now, -1, 0);
+}
+
+bool plait_clients_sending(struct plait_clients *c, int fd, int file_fd, uint64_t *sent, uint64_t *file_end)
+{
+    if (fd < 0 || fd >= c->fd_max)
+        return false;
+    pthread_mutex_lock(&c->lock);
+    const struct client *client = &c->at[fd];
+    bool is = client->phase == ANSWERING && client->file_fd == file_fd;
+    if (is) {
+        *sent = client->file_sent;
+        *file_end = client->file_end;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return is;
+}
+
+void plait_clients_sent(struct plait_clients *c, int fd, uint64_t sent)
+{
+    pthread_mutex_lock(&c->lock);
+    c->at[fd].file_sent = sent;
+    pthread_mutex_unlock(&c->lock);
 }
 
 static bool has_left(int fd)

@@ -54,6 +54,13 @@ void plait_clients_asked(struct plait_clients *clients, int fd, uint64_t now);
  * is -1.
  */
 void plait_clients_answering(struct plait_clients *clients, int fd, int file_fd, uint64_t file_end);
+/*
+ * Whether the answer to this connection is under way and sent straight from that file; then also how far in
+ * the file it has been sent (0 at the beginning, whatever its first byte is), and its end.
+ */
+bool plait_clients_sending(struct plait_clients *clients, int fd, int file_fd, uint64_t *sent,
+                           uint64_t *file_end);
+void plait_clients_sent(struct plait_clients *clients, int fd, uint64_t sent);
 /* The answer is over. */
 void plait_clients_answered(struct plait_clients *clients, int fd, uint64_t now);
 

@@ -298,8 +298,8 @@ int plait_listing_json(const struct plait_listing *l, const char *path, struct p
         json_decref(entries);
         return PLAIT_ERR_NOMEM;
     }
-    json_t *whole =
-        json_pack("{s:o, s:b, s:o}", "path", string_of("/", path), "truncated", l->truncated, "entries", entries);
+    json_t *whole = json_pack("{s:o, s:b, s:o}", "path", string_of("/", path), "truncated", l->truncated,
+                              "entries", entries);
     char *made = whole != NULL ? json_dumps(whole, JSON_INDENT(1)) : NULL;
     json_decref(whole);
     if (made == NULL)

@@ -19,7 +19,13 @@
 #define METHODS        "GET, HEAD, OPTIONS"
 /* What is read at once for parts that do not go straight from the file. */
 #define PART_READ_SIZE (64 * 1024)
-#define TLS_READ_SIZE  (64 * 1024)
+/*
+ * What is read at once for TLS: little for whom it lasts long, so that many slow clients need little memory; twice as
+ * much as before, up to a bound, for whom it was gone at once.
+ */
+#define TLS_READ_MIN   (16 * 1024)
+#define TLS_READ_MAX   (256 * 1024)
+#define TLS_FAST_NS    (20 * PLAIT_MS)
 /* From here on the kernel may read further ahead than it would of itself. */
 #define READ_AHEAD_MIN PLAIT_MIB
 
@@ -163,13 +169,28 @@ static void add_version(struct plait_request *r, const struct file *f, struct MH
 struct body {
     int fd; /* owned */
     uint64_t lo;
+    size_t piece;     /* how much was read last */
+    uint64_t read_at; /* ns: when */
 };
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * PLAIT_S + (uint64_t)t.tv_nsec;
+}
 
 static ssize_t read_body(void *cls, uint64_t at, char *out, size_t max)
 {
-    const struct body *b = cls;
+    struct body *b = cls;
+    uint64_t now = monotonic_ns();
     ssize_t n;
 
+    b->piece = plait_since(now, b->read_at) < TLS_FAST_NS ? (size_t)plait_min_u64(2 * b->piece, TLS_READ_MAX)
+                                                          : TLS_READ_MIN;
+    b->read_at = now;
+    max = (size_t)plait_min_u64(max, b->piece);
     do
         n = pread(b->fd, out, max, (off_t)(b->lo + at));
     while (n < 0 && errno == EINTR);
@@ -192,15 +213,16 @@ static struct MHD_Response *make_body(int fd, uint64_t lo, uint64_t len)
         close(fd);
         return NULL;
     }
-    *b = (struct body){fd, lo};
-    size_t piece = (size_t)plait_clamp_u64(len, 1, TLS_READ_SIZE);
-    struct MHD_Response *response = MHD_create_response_from_callback(len, piece, read_body, b, free_body);
+    *b = (struct body){fd, lo, TLS_READ_MIN, 0};
+    size_t room = (size_t)plait_clamp_u64(len, 1, TLS_READ_MAX);
+    struct MHD_Response *response = MHD_create_response_from_callback(len, room, read_body, b, free_body);
     if (response == NULL)
         free_body(b);
     return response;
 }
 
-static struct MHD_Response *take_file(const struct plait_request *r, struct file *f, uint64_t lo, uint64_t len)
+static struct MHD_Response *take_file(const struct plait_request *r, struct file *f, uint64_t lo,
+                                      uint64_t len)
 {
     if (len >= READ_AHEAD_MIN)
         (void)posix_fadvise(f->fd, (off_t)lo, (off_t)len, POSIX_FADV_SEQUENTIAL);

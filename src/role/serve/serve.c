@@ -26,6 +26,7 @@
 #include "loop.h"
 #include "pem.h"
 #include "privilege.h"
+#include "send_ahead.h"
 #include "server.h"
 #include "units.h"
 #include "workers.h"
@@ -270,7 +271,10 @@ static int make_tables(struct serve *s)
     if (plait_mime_init(&s->server.mime, MIME_TYPES) != PLAIT_OK)
         say(s, PLAIT_SERVE_WARNING, "cannot read %s; the common content types are known without it",
             MIME_TYPES);
-    return plait_clients_new(&s->server.clients, &limits, s->fd_max);
+    int rc = plait_clients_new(&s->server.clients, &limits, s->fd_max);
+    if (rc == PLAIT_OK)
+        plait_send_ahead_for(s->server.clients);
+    return rc;
 }
 
 static int start_threads(struct serve *s)
@@ -458,6 +462,7 @@ static void finish(struct serve *s)
     for (size_t i = 0; i < s->endpoint_count; i++)
         plait_endpoint_close(&s->endpoints[i]);
     plait_workers_stop(&s->workers);
+    plait_send_ahead_for(NULL);
     plait_digest_cache_free(s->server.digests);
     plait_access_log_free(s->server.log);
     plait_tls_free(s->server.tls);
