@@ -198,11 +198,12 @@ void fetch_seed_describe(const struct fetch_seed *s, FILE *to)
  * the longest way (it begins on all ways at once, and cannot know which is the best). A pipe's window may
  * cost more. With faults, it has the time of one plain connection after the last of them has ended.
  */
-#define SINGLE_SHARE_FILE 0.75
+#define SINGLE_SHARE_FILE 0.70
 #define SINGLE_SHARE_PIPE 0.5
-#define SUM_SHARE_FILE    0.6
+#define SUM_SHARE_FILE    0.5
 #define SUM_SHARE_PIPE    0.4
-#define START_S           0.3
+#define START_S           0.7
+#define VET_S             1.5 /* copies of several servers are compared before the end, were it by the slowest of them */
 #define START_ROUNDS      4
 #define RESUME_S          20.0 /* longest time without a byte once all faults have ended */
 #define DUP_PERCENT       10.0
@@ -260,9 +261,11 @@ static double allowed_s(const struct fetch_seed *s, const struct fetch_seed_resu
     double sum = plait_to_s(r->sum_ns) / (pipe ? SUM_SHARE_PIPE : SUM_SHARE_FILE) + 2 * START_S +
                  2 * START_ROUNDS * rtt_max_s(s);
 
+    double vet = s->row.servers > 1 ? VET_S : 0;
+
     if (!calm)
         return single + s->calm_ms / 1e3 + RESUME_S;
-    return single < sum ? single : sum;
+    return (single < sum ? single : sum) + vet;
 }
 
 static bool check_run(const struct fetch_seed *s, const struct plait_sim_fetch_result *r, char *why, size_t n)
