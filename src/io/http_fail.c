@@ -122,6 +122,19 @@ static int errno_of(struct plait_http_lane *lane)
     return (int)os_errno;
 }
 
+/* Curl does not always say that it speaks of the proxy. */
+static const char *prefix_of(enum plait_http_fail fail)
+{
+    if (fail == PLAIT_HTTP_FAIL_FORBIDDEN)
+        return "the proxy refuses: ";
+    return fail == PLAIT_HTTP_FAIL_PROXY ? "by the proxy: " : "";
+}
+
+static const char *suffix_of(CURLcode code)
+{
+    return code == CURLE_PEER_FAILED_VERIFICATION ? " (--cacert names authorities to trust)" : "";
+}
+
 void plait_http_explain(struct plait_http_lane *lane, CURLcode code, struct plait_http_end *end,
                         char reason[PLAIT_HTTP_REASON_MAX])
 {
@@ -130,11 +143,13 @@ void plait_http_explain(struct plait_http_lane *lane, CURLcode code, struct plai
     end->fail = sort(lane, code);
     end->egress = lane->egress_fail;
     end->os_errno = errno_of(lane);
-    if (end->fail == PLAIT_HTTP_FAIL_EGRESS)
-        text = plait_egress_fail_text(lane->egress_fail);
-    snprintf(reason, PLAIT_HTTP_REASON_MAX, "%s", text);
     if (end->fail == PLAIT_HTTP_FAIL_EGRESS && end->os_errno != 0)
-        snprintf(reason, PLAIT_HTTP_REASON_MAX, "%.150s (%.100s)", text, strerror(end->os_errno));
+        snprintf(reason, PLAIT_HTTP_REASON_MAX, "%.150s (%.100s)", plait_egress_fail_text(lane->egress_fail),
+                 strerror(end->os_errno));
+    else if (end->fail == PLAIT_HTTP_FAIL_EGRESS)
+        snprintf(reason, PLAIT_HTTP_REASON_MAX, "%s", plait_egress_fail_text(lane->egress_fail));
+    else
+        snprintf(reason, PLAIT_HTTP_REASON_MAX, "%s%.190s%s", prefix_of(end->fail), text, suffix_of(code));
     for (char *c = reason; *c != '\0'; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = ' ';

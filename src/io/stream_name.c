@@ -65,5 +65,6 @@ bool plait_server_id_is_good(const char *id)
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.~_-";
     size_t len = strlen(id);
 
-    return len > 0 && len <= PLAIT_SERVER_ID_MAX && strspn(id, letters) == len && strchr(".~_-", id[0]) == NULL;
+    return len > 0 && len <= PLAIT_SERVER_ID_MAX && strspn(id, letters) == len &&
+           strchr(".~_-", id[0]) == NULL;
 }

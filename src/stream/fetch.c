@@ -195,7 +195,7 @@ void fetch_check_done(struct plait_fetch *f, uint64_t now)
 {
     if (f->done || f->fail != PLAIT_FETCH_FAIL_NONE || !f->size_known || f->map.done_bytes < f->map.size)
         return;
-    if (!checks_settled(f, now)) {
+    if (sizes_open(f, now) || !checks_settled(f, now)) {
         f->replan = true;
         return;
     }
@@ -315,6 +315,15 @@ static bool another_serves_ranges(const struct plait_fetch *f, int source)
     return false;
 }
 
+static bool another_usable(const struct plait_fetch *f, int source)
+{
+    for (int i = 0; i < f->source_count; i++) {
+        if (i != source && source_usable(f, i))
+            return true;
+    }
+    return false;
+}
+
 static int whole_lane(struct plait_fetch *f)
 {
     for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
@@ -400,9 +409,9 @@ static enum plait_fetch_verdict on_whole(struct plait_fetch *f, uint64_t now, in
     int source = path_of(f, lane)->source;
     struct source *s = &f->sources[source];
 
-    if (s->ranges == RANGES_YES)
+    if (s->ranges == RANGES_YES && another_usable(f, source))
         return lied(f, lane, now); /* it served ranges a moment ago */
-    if (s->ranges == RANGES_UNKNOWN) {
+    if (s->ranges != RANGES_NO) {
         s->ranges = RANGES_NO;
         fetch_event(f, (struct plait_fetch_event){.kind = PLAIT_FETCH_EV_NO_RANGES, .source = source});
     }
@@ -676,8 +685,6 @@ static void end_busy(struct plait_fetch *f, uint64_t now, int lane, uint64_t ret
             path_lanes_busy(&f->paths[i]) == 0)
             path_back_off(f, i, now, delay);
     }
-    if (retry_after_ns > 0)
-        f->progress_at = plait_max_u64(f->progress_at, now + delay);
 }
 
 void plait_fetch_on_end(struct plait_fetch *f, uint64_t now, int lane, enum plait_fetch_outcome outcome,
@@ -711,7 +718,10 @@ void plait_fetch_on_end(struct plait_fetch *f, uint64_t now, int lane, enum plai
         path_out(f, path);
         break;
     case PLAIT_FETCH_END_REFUSED:
-        source_out(f, p->source);
+        if (f->sources[p->source].ranges == RANGES_YES && others_busy(f, p->source, l))
+            end_busy(f, now, lane, 0); /* it serves; just not so many connections */
+        else
+            source_out(f, p->source);
         break;
     }
     checks_after_loss(f, now);
@@ -796,11 +806,13 @@ void plait_fetch_on_deadline(struct plait_fetch *f, uint64_t now)
 
 /* ---- what people want to know ---- */
 
-static uint64_t emit_limit(const struct plait_fetch *f)
+static uint64_t emit_limit(const struct plait_fetch *f, uint64_t now)
 {
     /* looking does not change anything that is seen from outside */
     uint64_t prefix = plait_blockmap_prefix((struct plait_blockmap *)&f->map);
 
+    if (sizes_open(f, now))
+        return f->emitted;
     return f->tribunal.active ? plait_min_u64(prefix, plait_max_u64(f->emitted, f->tribunal.lo)) : prefix;
 }
 
@@ -817,7 +829,7 @@ void plait_fetch_get_status(const struct plait_fetch *f, uint64_t now, struct pl
         .conflict_offset = f->conflict_offset,
         .size = f->size_known ? f->map.size : PLAIT_FETCH_UNKNOWN,
         .kept_bytes = f->map.done_bytes,
-        .prefix_bytes = emit_limit(f),
+        .prefix_bytes = emit_limit(f, now),
         .dup_bytes = f->dup_bytes,
         .check_bytes = f->check_bytes,
         .rate = rate,

@@ -451,8 +451,10 @@ static void revive(struct plait_fetch *f)
         struct source *s = &f->sources[i];
         if (!s->benched)
             continue;
-        s->benched = s->out = s->condemned = s->vetted = false;
+        s->benched = s->out = s->condemned = s->vetted = s->held = false;
         s->strikes = 0;
+        if (f->config.size == PLAIT_FETCH_UNKNOWN && s->size != PLAIT_FETCH_UNKNOWN && s->size != f->map.size)
+            fetch_set_size(f, s->size);
         for (int k = 0; k < f->path_count; k++) {
             if (f->paths[k].source == i && f->paths[k].state == PLAIT_FETCH_PATH_OUT)
                 path_set_state(f, k, PLAIT_FETCH_PATH_ACTIVE);
@@ -534,6 +536,21 @@ static bool size_votes_open(const struct plait_fetch *f, uint64_t now, uint64_t 
     return false;
 }
 
+bool sizes_open(const struct plait_fetch *f, uint64_t now)
+{
+    bool held = false;
+
+    if (!f->size_known || f->config.size != PLAIT_FETCH_UNKNOWN)
+        return false;
+    for (int i = 0; i < f->source_count; i++) {
+        const struct source *s = &f->sources[i];
+        if (!s->out && !s->held && s->ranges == RANGES_YES && s->size == f->map.size)
+            return false;
+        held |= !s->out && s->held;
+    }
+    return held || size_votes_open(f, now, f->sized_at);
+}
+
 static void choose_size(struct plait_fetch *f, uint64_t size)
 {
     for (int i = 0; i < f->source_count; i++) {
@@ -587,6 +604,7 @@ void source_state_size(struct plait_fetch *f, uint64_t now, int source, uint64_t
 
     s->size = size;
     if (!f->size_known) {
+        f->sized_at = now;
         fetch_set_size(f, size);
         return;
     }

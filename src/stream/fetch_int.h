@@ -145,6 +145,7 @@ struct plait_fetch {
     uint64_t audit_debt; /* bytes handed out since the last audit was planned */
 
     bool size_known;
+    uint64_t sized_at;
     bool done;
     bool replan;      /* something changed that may give a lane work */
     uint64_t plan_at; /* when idle lanes look again for something to steal */
@@ -246,6 +247,8 @@ void checks_after_loss(struct plait_fetch *f, uint64_t now);
 void source_condemn(struct plait_fetch *f, int source);
 void source_state_size(struct plait_fetch *f, uint64_t now, int source, uint64_t size);
 void sizes_decide(struct plait_fetch *f, uint64_t now);
+/* The size is only what a source without ranges says (it may be an error page), and others have not answered yet. */
+bool sizes_open(const struct plait_fetch *f, uint64_t now);
 /* Where the pin that holds `offset` ends (or the next one begins), and whether `source` may fetch there. */
 bool pin_allows(const struct plait_fetch *f, int source, uint64_t offset, uint64_t *until);
 

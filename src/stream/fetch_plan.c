@@ -58,9 +58,13 @@ static void add_seam(struct plait_fetch *f, int path, struct lane *l)
     int before = source_at(f, l->lo - 1);
     if (before == PLAIT_FETCH_NO_SOURCE || before == source)
         return;
-    uint64_t len =
-        plait_min_u64(SEAM_BYTES, plait_since(l->lo, f->emitted)); /* what has left cannot be compared */
+    uint64_t len = plait_min_u64(SEAM_BYTES, l->lo),
+             kept = plait_min_u64(len, plait_since(l->lo, f->emitted));
     l->check = check_new(f, l->lo - len, (size_t)len, source);
+    if (l->check == NO_CHECK && kept < len) { /* what has left may be gone */
+        len = kept;
+        l->check = check_new(f, l->lo - len, (size_t)len, source);
+    }
     if (l->check != NO_CHECK)
         l->asked_lo = l->lo - len;
 }

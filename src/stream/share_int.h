@@ -38,12 +38,14 @@ struct range {
 /* Disjoint ranges by rising block. */
 struct range_set {
     uint16_t head;
+    uint8_t letter_1; /* 1 + the letter whose blocks alone count in it; 0 = all blocks do */
 };
 
 /* A part of the plan. */
 struct step {
     uint64_t first, last;         /* last may be PLAIT_SPAN_OPEN */
     uint64_t from;                /* a block at which the pattern begins */
+    bool done;                    /* forgotten: nothing of it is due */
     struct plait_pattern pattern; /* len 0: shared by all */
     uint16_t count[PLAIT_LETTERS];
 };
@@ -76,7 +78,6 @@ struct plait_share {
     uint64_t size;
     bool live;
     uint64_t at;
-    uint64_t forgotten; /* steps below it are gone; what they had is done with */
     uint64_t empty_since;
 
     struct step steps[PLAIT_SHARE_STEPS_MAX]; /* by rising block, disjoint */
@@ -136,15 +137,5 @@ void share_stir(struct plait_share *s);
 /* share_next.c */
 /* All frames of the connection leave its ring. */
 void share_give_back(struct plait_share *s, struct conn *c, bool due_again);
-
-static inline bool is_letter_set(const struct plait_share *s, const struct range_set *set)
-{
-    return set >= s->sets && set < s->sets + PLAIT_LETTERS;
-}
-
-static inline uint8_t letter_of_set(const struct plait_share *s, const struct range_set *set)
-{
-    return (uint8_t)(set - s->sets);
-}
 
 #endif

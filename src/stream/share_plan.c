@@ -76,18 +76,28 @@ uint64_t plan_end(const struct plait_share *s)
     return s->step_count > 0 ? plait_add_sat(s->steps[s->step_count - 1].last, 1) : 0;
 }
 
-/* Whether both give every block to the same. */
-static bool is_same(const struct step *a, const struct step *b)
+/*
+ * Whether both give the `count` blocks from `from` on to the same. Two sequences with periods a and b that agree
+ * over a + b elements agree for ever (Fine and Wilf 1965).
+ */
+static bool agree(const struct step *a, const struct step *b, uint64_t from, uint64_t count)
 {
-    unsigned len = a->pattern.len;
-
-    if (len != b->pattern.len)
+    if (a->done || b->done || (a->pattern.len == 0) != (b->pattern.len == 0))
         return false;
-    if (len == 0)
+    if (a->pattern.len == 0)
         return true;
-    unsigned shift = position(b, a->from);
-    return memcmp(a->pattern.path, b->pattern.path + shift, len - shift) == 0 &&
-           memcmp(a->pattern.path + (len - shift), b->pattern.path, shift) == 0;
+    unsigned look = (unsigned)plait_min_u64(count, (uint64_t)a->pattern.len + b->pattern.len);
+    unsigned at_a = position(a, from), at_b = position(b, from);
+    for (unsigned i = 0; i < look; i++)
+        if (a->pattern.path[(at_a + i) % a->pattern.len] != b->pattern.path[(at_b + i) % b->pattern.len])
+            return false;
+    return true;
+}
+
+/* Whether b, which begins where a ends, is a going on. */
+static bool continues(const struct step *a, const struct step *b)
+{
+    return plait_add_sat(a->last, 1) == b->first && agree(a, b, b->first, UINT64_MAX);
 }
 
 static void step_init(struct step *p, struct plait_span span, const struct plait_pattern *pattern)
@@ -103,41 +113,82 @@ static void step_init(struct step *p, struct plait_span span, const struct plait
         p->count[pattern->path[i]]++;
 }
 
-/* Forgets the steps that no connection and no frame in flight needs any more. */
-static void forget_steps(struct plait_share *s)
+/* Below it no connection and no frame in flight needs the plan any more. */
+static uint64_t needed_from(const struct plait_share *s)
 {
     uint64_t needed = plait_min_u64(s->at, set_next(s, &s->sets[SET_SHARED], 0));
-    unsigned gone = 0;
 
     for (unsigned letter = 0; letter < PLAIT_LETTERS; letter++)
         if (s->carriers[letter] > 0)
             needed = plait_min_u64(needed, set_next(s, &s->sets[letter], 0));
-    for (unsigned i = 0; i < s->conns_max; i++)
-        for (unsigned k = 0; s->conns[i].open && k < s->conns[i].ring_count; k++) {
-            uint64_t frame = s->conns[i].ring[(s->conns[i].ring_first + k) % PLAIT_SHARE_INFLIGHT_MAX];
+    for (unsigned i = 0; i < s->conns_max; i++) {
+        const struct conn *c = &s->conns[i];
+        for (unsigned k = 0; c->open && k < c->ring_count; k++) {
+            uint64_t frame = c->ring[(c->ring_first + k) % PLAIT_SHARE_INFLIGHT_MAX];
             if ((frame & 0xff) < PLAN_SETS)
                 needed = plait_min_u64(needed, frame >> 8);
         }
-    while (gone < s->step_count && s->steps[gone].last < needed)
-        gone++;
-    if (gone == 0)
-        return;
-    s->forgotten = s->steps[gone - 1].last + 1;
-    for (unsigned letter = 0; letter < PLAIT_LETTERS; letter++) {
-        if (s->carried >> letter & 1)
-            s->dropped_blocks += set_count(s, &s->sets[letter], 0, s->forgotten, NO_BLOCK - 1);
-        (void)set_remove(s, &s->sets[letter], 0, s->forgotten);
     }
-    s->step_count -= gone;
-    memmove(s->steps, s->steps + gone, s->step_count * sizeof *s->steps);
+    return needed;
 }
 
-/* Whether `more` steps can be added where `replaced` go, of which each may need a range for every set. */
-static bool has_room(struct plait_share *s, unsigned more, unsigned replaced)
+/* What is due of the step goes to nobody any more. */
+static void forget_step(struct plait_share *s, struct step *p)
 {
-    if (s->step_count - replaced + more > PLAIT_SHARE_STEPS_MAX)
+    for (unsigned letter = 0; letter < PLAIT_LETTERS; letter++) {
+        if (p->count[letter] == 0)
+            continue;
+        if (s->carried >> letter & 1)
+            s->dropped_blocks += set_count(s, &s->sets[letter], p->first, p->last + 1, NO_BLOCK - 1);
+        (void)set_remove(s, &s->sets[letter], p->first, p->last + 1);
+        p->count[letter] = 0;
+    }
+    p->pattern.len = 0;
+    p->done = true;
+}
+
+/* Steps that are not needed are forgotten: one remains of those that follow each other. Never the last one,
+ * whose pattern is the present one. */
+static void forget_steps(struct plait_share *s)
+{
+    uint64_t needed = needed_from(s);
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < s->step_count; i++) {
+        struct step *p = &s->steps[i];
+        if (!p->done && i + 1 < s->step_count && p->last < needed)
+            forget_step(s, p);
+        if (kept > 0 && p->done && s->steps[kept - 1].done && s->steps[kept - 1].last + 1 == p->first)
+            s->steps[kept - 1].last = p->last;
+        else if (kept++ != i)
+            s->steps[kept - 1] = *p;
+    }
+    s->step_count = kept;
+}
+
+/* What it takes to put a step into the plan. */
+struct need {
+    unsigned steps;    /* more than there are */
+    unsigned replaced; /* that go */
+    unsigned ranges;
+};
+
+static bool has_room(struct plait_share *s, struct need need)
+{
+    if (s->step_count - need.replaced + need.steps > PLAIT_SHARE_STEPS_MAX)
         forget_steps(s);
-    return s->step_count - replaced + more <= PLAIT_SHARE_STEPS_MAX && s->ranges_left >= more * PLAN_SETS;
+    return s->step_count - need.replaced + need.steps <= PLAIT_SHARE_STEPS_MAX &&
+           s->ranges_left >= need.ranges;
+}
+
+/* How many sets the step's blocks become due in. */
+static unsigned count_sets(const struct step *p)
+{
+    unsigned count = p->pattern.len == 0;
+
+    for (unsigned letter = 0; letter < PLAIT_LETTERS; letter++)
+        count += p->count[letter] > 0;
+    return count;
 }
 
 /* The blocks of the step become due. There is room. */
@@ -161,7 +212,7 @@ static void insert(struct plait_share *s, const struct step *p)
 
     while (i > 0 && s->steps[i - 1].first > p->first)
         i--;
-    if (i > 0 && s->steps[i - 1].last + 1 == p->first && is_same(&s->steps[i - 1], p)) {
+    if (i > 0 && continues(&s->steps[i - 1], p)) {
         s->steps[i - 1].last = p->last;
     } else {
         memmove(s->steps + i + 1, s->steps + i, (s->step_count - i) * sizeof *s->steps);
@@ -190,36 +241,38 @@ static bool next_gap(const struct plait_share *s, uint64_t from, uint64_t last, 
     return from <= last;
 }
 
-static unsigned count_gaps(const struct plait_share *s, uint64_t from, uint64_t last)
+/* To put p wherever there is none in the span; where it continues another step, it becomes part of it. */
+static struct need need_of(const struct plait_share *s, struct plait_span span, struct step *p)
 {
+    struct need need = {0};
     struct plait_span gap;
-    unsigned count = 0;
 
-    while (next_gap(s, from, last, &gap)) {
-        count++;
+    for (uint64_t from = span.first; next_gap(s, from, span.last, &gap); from = gap.last + 1) {
+        bool goes_on = false;
+        p->first = gap.first;
+        for (unsigned i = 0; i < s->step_count && !goes_on; i++)
+            goes_on = continues(&s->steps[i], p);
+        need.steps += !goes_on;
+        need.ranges += count_sets(p);
         if (gap.last == PLAIT_SPAN_OPEN)
             break;
-        from = gap.last + 1;
     }
-    return count;
+    return need;
 }
 
 /* Adds the step's pattern wherever there is none in the span. */
 static int fill(struct plait_share *s, struct plait_span span, struct step *p)
 {
     struct plait_span gap;
-    uint64_t from = plait_max_u64(span.first, s->forgotten);
 
-    if (!has_room(s, count_gaps(s, from, span.last), 0))
+    if (!has_room(s, need_of(s, span, p)))
         return PLAIT_ERR_LIMIT;
-    from = plait_max_u64(from, s->forgotten);
-    while (next_gap(s, from, span.last, &gap)) {
+    for (uint64_t from = span.first; next_gap(s, from, span.last, &gap); from = gap.last + 1) {
         p->first = gap.first;
         p->last = gap.last;
         insert(s, p);
         if (gap.last == PLAIT_SPAN_OPEN)
             break;
-        from = gap.last + 1;
     }
     return PLAIT_OK;
 }
@@ -243,15 +296,18 @@ static bool holds(const struct plait_share *s, const struct step *p)
 
     if (!s->live && share_available(s) > 0)
         last = plait_min_u64(last, share_available(s) - 1);
-    if (p->first > last || p->first < s->forgotten || next_gap(s, p->first, last, &gap))
+    if (p->first > last || next_gap(s, p->first, last, &gap))
         return false;
-    for (unsigned i = 0; i < s->step_count; i++)
-        if (s->steps[i].last >= p->first && s->steps[i].first <= last && !is_same(&s->steps[i], p))
+    for (unsigned i = 0; i < s->step_count; i++) {
+        uint64_t from = plait_max_u64(s->steps[i].first, p->first);
+        uint64_t to = plait_min_u64(s->steps[i].last, last);
+        if (from <= to && !agree(&s->steps[i], p, from, plait_add_sat(to - from, 1)))
             return false;
+    }
     return true;
 }
 
-/* How many steps begin at the block or later; none of those is ever forgotten before all its blocks are given. */
+/* How many steps begin at the block, which has not been given, or later: no forgotten ones are among them. */
 static unsigned count_from(const struct plait_share *s, uint64_t from)
 {
     unsigned count = 0;
@@ -286,7 +342,8 @@ int plan_steer(struct plait_share *s, struct plait_span span, const struct plait
         *at = s->at;
         return PLAIT_ERR_STATE;
     }
-    if (!has_room(s, 1, count_from(s, span.first)))
+    const struct need need = {1, count_from(s, span.first), count_sets(&p)};
+    if (!has_room(s, need))
         return PLAIT_ERR_LIMIT;
     cut(s, span.first);
     insert(s, &p);

@@ -6,6 +6,8 @@ void set_init(struct plait_share *s)
         s->ranges[i].next = i < PLAIT_SHARE_RANGES_MAX ? (uint16_t)(i + 1) : 0;
     s->range_free = 1;
     s->ranges_left = PLAIT_SHARE_RANGES_MAX;
+    for (uint8_t letter = 0; letter < PLAIT_LETTERS; letter++)
+        s->sets[letter].letter_1 = (uint8_t)(letter + 1);
 }
 
 static uint16_t range_new(struct plait_share *s, uint64_t lo, uint64_t hi, uint16_t next)
@@ -32,7 +34,7 @@ static void range_free(struct plait_share *s, uint16_t *link)
 /* The first block from `from` on that counts in a range of the set. */
 static uint64_t next_of(const struct plait_share *s, const struct range_set *set, uint64_t from)
 {
-    return is_letter_set(s, set) ? plan_next(s, letter_of_set(s, set), from) : from;
+    return set->letter_1 > 0 ? plan_next(s, (uint8_t)(set->letter_1 - 1), from) : from;
 }
 
 /* Whether a range that ends before hi and one that begins at lo are the same as one. */
@@ -113,7 +115,7 @@ uint64_t set_count(const struct plait_share *s, const struct range_set *set, uin
         uint64_t from = plait_max_u64(s->ranges[i].lo, lo);
         uint64_t to = plait_min_u64(s->ranges[i].hi, hi);
         if (from < to)
-            count += is_letter_set(s, set) ? plan_count(s, letter_of_set(s, set), from, to) : to - from;
+            count += set->letter_1 > 0 ? plan_count(s, (uint8_t)(set->letter_1 - 1), from, to) : to - from;
     }
     return count;
 }

@@ -446,7 +446,7 @@ def print_table(rows, tools, results, options):
     print(f"{'':{width}}" + "".join(f"{tool.name:>14}" for tool in tools) + f"{'must reach':>14}")
     for row in rows:
         cells = "".join(f"{cell(found.get((row.number, tool.name))):>14}" for tool in tools)
-        print(f"{row.number}. {row.name:{width - 3}}{cells}{row.target or '–':>14}")
+        print(f"{row.number}. {row.name:{width - 3}}{cells}{f'{row.target:.2f}' if row.target else '–':>14}")
     if options.tiny:
         print("(tiny files: only that it works; the shares say nothing)")
         return

@@ -14,6 +14,19 @@ from support import Data, Liar, Plait, Proxies
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+def pytest_addoption(parser):
+    help = "only every Nth test, from the Ith on: for several runs side by side"
+    parser.addoption("--share", metavar="I/N", help=help)
+
+
+def pytest_collection_modifyitems(config, items):
+    share = config.getoption("--share")
+    if share:
+        i, n = map(int, share.split("/"))
+        config.hook.pytest_deselected(items=[item for k, item in enumerate(items) if k % n != i])
+        items[:] = items[i::n]
+
+
 def fresh(prefix):
     path = Path(tempfile.mkdtemp(prefix="plait-" + prefix))
     path.chmod(0o755)

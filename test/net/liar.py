@@ -357,6 +357,7 @@ class Connection(asyncio.Protocol):
     async def write(self, data):
         self.transport.write(data)
         await self.writable.wait()
+        await asyncio.sleep(0)  # the others' turn, also where this one's reader keeps up
 
 
 class Answer:

@@ -20,7 +20,8 @@ CSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|[78=>])")
 
 # JSON.
 
-FIELDS = {"path", "source", "route", "local", "state", "bytes", "duplicated", "compared", "rate", "rtt", "errors", "reason"}
+FIELDS = {"path", "source", "route", "local", "state", "bytes", "duplicated", "compared", "rate", "rtt", "errors",
+          "reason"}
 
 def json_lines(result):
     lines = result.out.decode().splitlines()
@@ -261,19 +262,28 @@ def test_checksum_right_to_a_pipe(plait, nginx, data):
 
 # Messages.
 
+ADVICE = ("check", "choose", "use ", "run ", "name another", "make ", "free ", "give ", "try ", "wait", "see ", "shows")
+
+# Arguments, and the place that the message must name.
 FAILURES = {
-    "refused": lambda n, d: ["-o", "out", n.url("nowhere")],
-    "exists": lambda n, d: ["-o", ".err-0", n.url(d.name)],
-    "folder": lambda n, d: ["-o", "no/such", n.url(d.name)],
-    "checksum": lambda n, d: ["-o", "out", "--checksum", "0" * 64, n.url(d.name)],
-    "name": lambda n, d: ["-o", "out", "--timeout", "1", "http://nowhere.invalid/f"],
+    "refused": lambda n, d: (["-o", "out", n.url("nowhere")], n.url("nowhere")),
+    "nothing-listens": lambda n, d: (["-o", "out", "--timeout", "1", "http://127.0.0.29:1/f"], "127.0.0.29:1"),
+    "no-such-host": lambda n, d: (["-o", "out", "--timeout", "1", "http://nowhere.invalid/f"], "nowhere.invalid"),
+    "exists": lambda n, d: (["-o", ".err-0", n.url(d.name)], ".err-0"),
+    "no-such-folder": lambda n, d: (["-o", "no/such", n.url(d.name)], "no/such"),
+    "not-a-file": lambda n, d: (["-o", "/proc/plait", n.url(d.name)], "/proc/plait"),
+    "checksum": lambda n, d: (["-o", "out", "--checksum", "0" * 64, n.url(d.name)], d.name),
+    "no-such-interface": lambda n, d: (["-o", "out", "--via", "plait-9", n.url(d.name)], "plait-9"),
+    "no-such-metalink": lambda n, d: (["-o", "out", "nowhere.meta4"], "nowhere.meta4"),
+    "certificate": lambda n, d: (["-o", "out", n.tls_url(d.name, "good")], n.tls_url(d.name, "good")),
 }
 
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_messages_say_what_where_and_what_to_do(plait, nginx, data, name):
-    result = plait.get(*FAILURES[name](nginx, data(1000)))
+    args, where = FAILURES[name](nginx, data(1000))
+    result = plait.get(*args)
     assert result.status != 0
-    error = [line for line in result.err.splitlines() if line.startswith("plait")]
-    assert error and all(line.startswith(("plait: ", "plait get: ")) for line in error), result
-    assert len(" ".join(error)) > 40 and "errno" not in result.err.lower() and "PLAIT_ERR" not in result.err
+    assert all(line.startswith(("plait: ", "plait get: ", "  ")) for line in result.err.splitlines()), result
+    assert_says(result, where, ADVICE)
+    assert "errno" not in result.err.lower() and "PLAIT_" not in result.err and "(null)" not in result.err

@@ -94,8 +94,8 @@ static bool add_route(void *ctx, struct plait_server *server)
     return true;
 }
 
-json_t *plait_answer_json(const struct plait_catalog *c, const char *name, const struct plait_versions *versions,
-                          bool conflict, uint64_t now)
+json_t *plait_answer_json(const struct plait_catalog *c, const char *name,
+                          const struct plait_versions *versions, bool conflict, uint64_t now)
 {
     json_t *all = json_array();
     struct list routes = {.array = json_array(), .now = now};
@@ -105,8 +105,8 @@ json_t *plait_answer_json(const struct plait_catalog *c, const char *name, const
         json_array_append_new(all, version_json(&versions->all[i], name, now));
     if (plait_catalog_counts(c).relays > 0)
         plait_catalog_each_server(c, add_route, &routes);
-    return json_pack("{s:s, s:b, s:o, s:o, s:s++}", "name", name, "conflict", conflict, "versions", all, "routes",
-                     routes.array, "events", "/", plait_stream_name_encode(name, path), "?events");
+    return json_pack("{s:s, s:b, s:o, s:o, s:s++}", "name", name, "conflict", conflict, "versions", all,
+                     "routes", routes.array, "events", "/", plait_stream_name_encode(name, path), "?events");
 }
 
 /* The fields of a redirection. */
@@ -117,7 +117,8 @@ static char *base64_field(const char *before, const uint8_t *bytes, size_t len, 
     char *field = NULL;
 
     EVP_EncodeBlock(text, bytes, (int)len);
-    if (asprintf(&field, "%s%s%s%s%s", old != NULL ? old : "", old != NULL ? ", " : "", before, text, after) < 0)
+    if (asprintf(&field, "%s%s%s%s%s", old != NULL ? old : "", old != NULL ? ", " : "", before, text, after) <
+        0)
         field = NULL;
     free(old);
     return field;
@@ -144,12 +145,14 @@ static char *make_links(const char *name, const struct plait_version *v)
     if (links == NULL)
         return NULL;
     plait_stream_name_encode(name, path);
-    used = (size_t)snprintf(links, PLAIT_ANSWER_FIELDS_MAX,
-                            "</%s?format=metalink>; rel=describedby; type=\"application/metalink4+xml\"", path);
+    used =
+        (size_t)snprintf(links, PLAIT_ANSWER_FIELDS_MAX,
+                         "</%s?format=metalink>; rel=describedby; type=\"application/metalink4+xml\"", path);
     for (size_t i = 1; i < v->count && i <= PLAIT_ANSWER_LINKS_MAX; i++) {
         char *url = plait_source_url(v->sources[i], name);
         size_t room = PLAIT_ANSWER_FIELDS_MAX - used;
-        int len = url != NULL ? snprintf(links + used, room, ", <%s>; rel=duplicate; pri=%zu", url, i + 1) : 0;
+        int len =
+            url != NULL ? snprintf(links + used, room, ", <%s>; rel=duplicate; pri=%zu", url, i + 1) : 0;
         free(url);
         if ((size_t)len >= room) {
             links[used] = '\0';
@@ -194,7 +197,7 @@ static bool add_server(void *ctx, struct plait_server *server)
     if (server->reg.is_relay)
         return true;
     json_t *o = json_pack("{s:s, s:s, s:b, s:I}", "server", server->id, "url", server->reg.url, "healthy",
-                                      plait_server_is_healthy(server, l->now), "streams", (json_int_t)server->reg.count);
+                          plait_server_is_healthy(server, l->now), "streams", (json_int_t)server->reg.count);
     json_array_append_new(l->array, o);
     return true;
 }
@@ -217,8 +220,8 @@ json_t *plait_answer_overview(struct plait_catalog *c, const char *after, const 
     for (size_t i = 0; i < listed; i++)
         json_array_append_new(names, json_pack("{s:s, s:I}", "name", streams[i]->name, "holders",
                                                (json_int_t)streams[i]->count));
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "plait", "director", "version", PLAIT_VERSION,
-                     "store", store, "server_count", (json_int_t)counts.servers, "relay_count", (json_int_t)counts.relays,
-                     "stream_count", (json_int_t)counts.streams, "servers", list_servers(c, false, now), "routes",
-                     list_servers(c, true, now), "streams", names);
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "plait", "director", "version",
+                     PLAIT_VERSION, "store", store, "server_count", (json_int_t)counts.servers, "relay_count",
+                     (json_int_t)counts.relays, "stream_count", (json_int_t)counts.streams, "servers",
+                     list_servers(c, false, now), "routes", list_servers(c, true, now), "streams", names);
 }

@@ -15,8 +15,8 @@
 #define PLAIT_ANSWER_SOURCES_MAX  256 /* of one version */
 #define PLAIT_ANSWER_ROUTES_MAX   256
 #define PLAIT_ANSWER_REACHES_MAX  (256 * 1024) /* bytes of all that the routes of one answer reach */
-#define PLAIT_ANSWER_LINKS_MAX    16   /* in a redirection, as long as they fit */
-#define PLAIT_ANSWER_FIELDS_MAX   8192 /* bytes of all fields of a redirection */
+#define PLAIT_ANSWER_LINKS_MAX    16           /* in a redirection, as long as they fit */
+#define PLAIT_ANSWER_FIELDS_MAX   8192         /* bytes of all fields of a redirection */
 #define PLAIT_ANSWER_PAGE_STREAMS 500
 
 /* Where the server has the stream. Owned, or NULL. */
@@ -28,8 +28,8 @@ json_t *plait_route_json(const struct plait_server *relay, uint64_t now);
 void plait_content_json(json_t *o, bool has_size, uint64_t size, const struct plait_digests *digests);
 
 /* All that is known of a name: what a client needs for a transfer. Owned. */
-json_t *plait_answer_json(const struct plait_catalog *c, const char *name, const struct plait_versions *versions,
-                          bool conflict, uint64_t now);
+json_t *plait_answer_json(const struct plait_catalog *c, const char *name,
+                          const struct plait_versions *versions, bool conflict, uint64_t now);
 char *plait_answer_metalink(const char *name, const struct plait_version *version);
 
 /* The fields of a redirection to the version's first source. Owned texts. */
@@ -47,6 +47,7 @@ void plait_redirect_done(struct plait_redirect *r);
 
 /* Servers, relays, and up to PLAIT_ANSWER_PAGE_STREAMS streams whose names come after `after`. */
 json_t *plait_answer_overview(struct plait_catalog *c, const char *after, const char *store, uint64_t now);
-char *plait_answer_page(struct plait_catalog *c, const char *after, const char *store, bool store_works, uint64_t now);
+char *plait_answer_page(struct plait_catalog *c, const char *after, const char *store, bool store_works,
+                        uint64_t now);
 
 #endif

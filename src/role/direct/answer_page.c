@@ -89,11 +89,13 @@ char *plait_answer_metalink(const char *name, const struct plait_version *v)
 /* The page. */
 
 static const char head[] =
-    "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta http-equiv=\"refresh\" content=\"10\">\n"
+    "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta http-equiv=\"refresh\" "
+    "content=\"10\">\n"
     "<meta name=\"viewport\" content=\"width=device-width\">\n<title>plait director</title>\n<style>\n"
     "body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; "
     "color: #222; background: #fff }\n"
-    "table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .25em .8em .25em 0; "
+    "table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .25em .8em .25em "
+    "0; "
     "border-bottom: 1px solid #ddd; overflow-wrap: anywhere }\n"
     "td.n, th.n { text-align: right; white-space: nowrap } .good { color: #17692d } .bad { color: #a3161a }\n"
     "@media (prefers-color-scheme: dark) { body { color: #ddd; background: #181818 } "
@@ -111,8 +113,8 @@ static void put_health(const struct page *p, const struct plait_server *s)
     uint64_t left = plait_since(s->expires, p->now), ttl = s->reg.ttl_ms * PLAIT_MS;
     bool healthy = plait_server_is_healthy(s, p->now);
 
-    fprintf(p->out, "<td class=\"%s\">%s<td class=\"n\">%.0f s\n", healthy ? "good" : "bad", healthy ? "healthy" : "late",
-            plait_to_s(plait_since(ttl, left)));
+    fprintf(p->out, "<td class=\"%s\">%s<td class=\"n\">%.0f s\n", healthy ? "good" : "bad",
+            healthy ? "healthy" : "late", plait_to_s(plait_since(ttl, left)));
 }
 
 static bool put_server(void *ctx, struct plait_server *s)
@@ -177,17 +179,20 @@ static void put_streams(struct page *p, struct plait_catalog *c, const char *aft
 
     fputs("<table><tr><th>Name<th class=\"n\">Bytes<th class=\"n\">Holders<th>Health\n", p->out);
     for (size_t i = 0; i < count; i++) {
-        fprintf(p->out, "<tr><td><a href=\"/%s?format=json\">", plait_stream_name_encode(streams[i]->name, path));
+        fprintf(p->out, "<tr><td><a href=\"/%s?format=json\">",
+                plait_stream_name_encode(streams[i]->name, path));
         put_text(p->out, streams[i]->name);
         fputs("</a>", p->out);
         put_content(p, streams[i]);
     }
     fputs("</table>\n", p->out);
     if (count == PLAIT_ANSWER_PAGE_STREAMS)
-        fprintf(p->out, "<p><a href=\"/?after=%s\">more</a>\n", plait_stream_name_encode(streams[count - 1]->name, path));
+        fprintf(p->out, "<p><a href=\"/?after=%s\">more</a>\n",
+                plait_stream_name_encode(streams[count - 1]->name, path));
 }
 
-char *plait_answer_page(struct plait_catalog *c, const char *after, const char *store, bool store_works, uint64_t now)
+char *plait_answer_page(struct plait_catalog *c, const char *after, const char *store, bool store_works,
+                        uint64_t now)
 {
     struct plait_catalog_counts counts = plait_catalog_counts(c);
     char *text = NULL;

@@ -40,8 +40,8 @@ static bool is_genuine(const struct plait_direct *d, struct plait_request *r, co
     return plait_sign_verify(any, s, plait_request_method(r), plait_request_target(r)) && secret != NULL;
 }
 
-int plait_direct_authenticate(struct plait_direct *d, struct plait_request *r, struct plait_signature *signature,
-                              char owner[PLAIT_REGISTRATION_OWNER_MAX + 1])
+int plait_direct_authenticate(struct plait_direct *d, struct plait_request *r,
+                              struct plait_signature *signature, char owner[PLAIT_REGISTRATION_OWNER_MAX + 1])
 {
     const char *field = plait_request_field(r, "Authorization");
     char name[128];

@@ -11,7 +11,8 @@ struct plait_catalog {
     void *streams; /* tree of struct plait_stream, by name: it is strangers who choose the names */
     struct plait_catalog_counts counts;
     struct plait_stream **sorted; /* NULL: to be made */
-    void (*changed)(void *ctx, enum plait_catalog_event event, const struct plait_server *server, const char *name);
+    void (*changed)(void *ctx, enum plait_catalog_event event, const struct plait_server *server,
+                    const char *name);
     void *ctx;
 };
 
@@ -162,7 +163,8 @@ static void remove_holder(struct plait_catalog *c, const char *name, const struc
         i++;
     if (i == stream->count)
         return;
-    memmove(&stream->holders[i], &stream->holders[i + 1], (stream->count - i - 1) * sizeof(struct plait_server *));
+    memmove(&stream->holders[i], &stream->holders[i + 1],
+            (stream->count - i - 1) * sizeof(struct plait_server *));
     stream->count--;
     remove_stream_if_empty(c, stream);
 }
@@ -209,7 +211,8 @@ static void tell_arrivals(struct plait_catalog *c, const struct plait_server *se
     bool moved = old->url != NULL && strcmp(old->url, server->reg.url) != 0;
 
     for (size_t i = 0; i < server->reg.count; i++) {
-        const struct plait_entry *e = &server->reg.entries[i], *before = plait_registration_find(old, e->name);
+        const struct plait_entry *e = &server->reg.entries[i],
+                                 *before = plait_registration_find(old, e->name);
         if (before == NULL)
             tell(c, PLAIT_CATALOG_JOINED, server, e->name);
         else if (moved || !plait_entry_same(before, e))
@@ -222,8 +225,8 @@ static void tell_arrivals(struct plait_catalog *c, const struct plait_server *se
 }
 
 /* What the old registration had, and the new one has not. The server still has the old one. */
-static void take_leave(struct plait_catalog *c, struct plait_server *server, const struct plait_registration *fresh,
-                       enum plait_catalog_event event)
+static void take_leave(struct plait_catalog *c, struct plait_server *server,
+                       const struct plait_registration *fresh, enum plait_catalog_event event)
 {
     for (size_t i = 0; i < server->reg.count; i++) {
         const char *name = server->reg.entries[i].name;
@@ -322,8 +325,8 @@ static void visit_server(const void *node, VISIT which, void *closure)
         w->ended = !w->visit(w->ctx, *(struct plait_server *const *)node);
 }
 
-void plait_catalog_each_server(const struct plait_catalog *c, bool (*visit)(void *ctx, struct plait_server *server),
-                               void *ctx)
+void plait_catalog_each_server(const struct plait_catalog *c,
+                               bool (*visit)(void *ctx, struct plait_server *server), void *ctx)
 {
     struct walk w = {.visit = visit, .ctx = ctx};
 

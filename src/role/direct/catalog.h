@@ -23,6 +23,7 @@ struct plait_server {
     struct plait_registration reg;
     uint64_t expires; /* ns */
     bool is_pending;  /* somebody is about to change it */
+    bool is_looking;  /* the store is being asked whether it lives still */
 };
 
 struct plait_stream {
@@ -55,7 +56,8 @@ struct plait_catalog *plait_catalog_new(void (*changed)(void *ctx, enum plait_ca
 void plait_catalog_free(struct plait_catalog *c);
 
 /* Whether there is room for that registration in place of the one there is. PLAIT_ERR_LIMIT. */
-PLAIT_MUST_USE int plait_catalog_check(const struct plait_catalog *c, const char *id, const struct plait_registration *r);
+PLAIT_MUST_USE int plait_catalog_check(const struct plait_catalog *c, const char *id,
+                                       const struct plait_registration *r);
 /*
  * Puts a server in, or another registration in place of the one it had. Takes what *r owns, also where it fails.
  * PLAIT_ERR_LIMIT, PLAIT_ERR_NOMEM; then nothing has changed.
@@ -71,8 +73,8 @@ struct plait_server *plait_catalog_server(const struct plait_catalog *c, const c
 struct plait_stream *plait_catalog_stream(const struct plait_catalog *c, const char *name);
 struct plait_catalog_counts plait_catalog_counts(const struct plait_catalog *c);
 /* In the order of their ids, until `visit` returns false. */
-void plait_catalog_each_server(const struct plait_catalog *c, bool (*visit)(void *ctx, struct plait_server *server),
-                               void *ctx);
+void plait_catalog_each_server(const struct plait_catalog *c,
+                               bool (*visit)(void *ctx, struct plait_server *server), void *ctx);
 /*
  * Up to `max` streams by rising name, those that come after `after` ("" = from the first). Returns how many. The
  * catalog keeps a sorted list for it, which is made anew at most once for each change.

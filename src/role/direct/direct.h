@@ -14,9 +14,9 @@ enum plait_direct_exit { PLAIT_DIRECT_DONE = 0, PLAIT_DIRECT_FAILED = 1, PLAIT_D
 
 /* All borrowed until plait_direct_run returns. */
 struct plait_direct_options {
-    const char *listen;      /* of plait_listener_config */
-    const char *store;       /* of plait_store_open */
-    const char *secret_file; /* of sign.h: who may register; or NULL */
+    const char *listen;               /* of plait_listener_config */
+    const char *store;                /* of plait_store_open */
+    const char *secret_file;          /* of sign.h: who may register; or NULL */
     const char *cert_file, *key_file; /* PEM; or NULL: no TLS */
     const char *client_ca_file;       /* PEM: whose certificates may register; needs TLS; or NULL */
     unsigned connections_max, per_address_max;

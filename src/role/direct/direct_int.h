@@ -2,6 +2,8 @@
 #ifndef PLAIT_DIRECT_DIRECT_INT_H
 #define PLAIT_DIRECT_DIRECT_INT_H
 
+#include <jansson.h>
+
 #include "catalog.h"
 #include "direct.h"
 #include "feed.h"
@@ -22,10 +24,14 @@ struct plait_direct {
     struct plait_web *web;
     struct plait_secrets secrets;
     struct plait_signal term, interrupt, hangup;
-    struct plait_timer tick, keep_alive, farewell;
-    char *page; /* the overview for people, kept for a moment; owned */
+    struct plait_timer tick, keep_alive;
+    char *cert, *key, *client_ca; /* PEM, or NULL; owned */
+    char *page;                   /* the overview for people, kept for a moment; owned */
     uint64_t page_at;
+    bool has_web;
+    bool is_ready; /* the store has told what it holds */
     bool is_ending;
+    uint64_t end_by;
 };
 
 /* Logs go to standard error, as `plait direct: …`. */
@@ -34,7 +40,7 @@ void plait_direct_say(const char *format, ...) PLAIT_PRINTF(1, 2);
 /* Answers with `{"error": words}`. */
 void plait_direct_refuse(struct plait_request *r, unsigned status, const char *words);
 /* Answers with JSON. Takes `o`. */
-void plait_direct_answer(struct plait_request *r, unsigned status, struct json_t *o,
+void plait_direct_answer(struct plait_request *r, unsigned status, json_t *o,
                          const struct plait_web_field *fields, size_t field_count);
 
 /*
@@ -52,6 +58,7 @@ void plait_direct_register_whole(struct plait_direct *d, struct plait_request *r
 /* A GET or HEAD request. */
 void plait_direct_lookup(struct plait_direct *d, struct plait_request *r);
 /* For the catalog: tells those who listen. */
-void plait_direct_changed(void *ctx, enum plait_catalog_event event, const struct plait_server *server, const char *name);
+void plait_direct_changed(void *ctx, enum plait_catalog_event event, const struct plait_server *server,
+                          const char *name);
 
 #endif

@@ -170,7 +170,7 @@ static void append_to_all(struct plait_feeds *f, const char *text, size_t len)
     struct plait_feed *feed;
 
     LIST_FOREACH(feed, &f->all, in_all)
-        append(feed, text, len);
+    append(feed, text, len);
 }
 
 void plait_feeds_send(struct plait_feeds *f, const char *name, const char *event, const char *data)
@@ -186,7 +186,7 @@ void plait_feeds_send(struct plait_feeds *f, const char *name, const char *event
         append_to_all(f, text, (size_t)len);
     else if (t != NULL)
         LIST_FOREACH(feed, &t->feeds, in_topic)
-            append(feed, text, (size_t)len);
+    append(feed, text, (size_t)len);
     free(text);
 }
 
@@ -199,7 +199,8 @@ void plait_feeds_end(struct plait_feeds *f)
 {
     struct plait_feed *feed;
 
-    LIST_FOREACH(feed, &f->all, in_all) {
+    LIST_FOREACH(feed, &f->all, in_all)
+    {
         feed->is_over = true;
         feed->wake(feed->ctx);
     }

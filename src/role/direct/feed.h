@@ -25,7 +25,8 @@ struct plait_feeds *plait_feeds_new(void);
 void plait_feeds_free(struct plait_feeds *f);
 
 /* Begins a feed for a name. `wake` is called when there is something for it. Returns owned, or NULL (out of memory). */
-struct plait_feed *plait_feed_new(struct plait_feeds *f, const char *name, void (*wake)(void *ctx), void *ctx);
+struct plait_feed *plait_feed_new(struct plait_feeds *f, const char *name, void (*wake)(void *ctx),
+                                  void *ctx);
 void plait_feed_free(struct plait_feed *feed);
 /* Queues an event for that one. `data` is one line. */
 void plait_feed_send(struct plait_feed *feed, const char *event, const char *data);

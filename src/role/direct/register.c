@@ -12,6 +12,7 @@
 
 #define ONCE_MS       300000u /* more than a signature lives */
 #define CONFLICTS_MAX 16
+#define EXAMINED_MAX  4096 /* names that others hold as well, looked at for conflicts in one registration */
 
 enum verb { PUT, POST, DELETE };
 
@@ -25,6 +26,7 @@ struct task {
     struct plait_signature signature;
     struct plait_registration registration; /* to be put; url NULL: none */
     bool is_new;
+    bool has_claim; /* has marked the server as pending */
 };
 
 static void free_task(struct task *t)
@@ -54,9 +56,9 @@ static void settle(struct task *t)
 {
     struct plait_server *server = plait_catalog_server(t->direct->catalog, t->id);
 
-    if (server != NULL)
+    if (server != NULL && t->has_claim)
         server->is_pending = false;
-    t->is_running = false;
+    t->has_claim = t->is_running = false;
     if (t->request == NULL)
         free_task(t);
 }
@@ -66,7 +68,8 @@ static void refuse_store(struct task *t)
     static const struct plait_web_field later = {"Retry-After", "2"};
     json_t *o = json_pack("{s:s}", "error", "the director's store is out of reach");
 
-    plait_direct_say("store: %s", t->direct->store->error);
+    if (t->direct->store->is_up) /* otherwise it has been said */
+        plait_direct_say("store: %s", t->direct->store->error);
     if (t->request != NULL)
         plait_direct_answer(t->request, 503, o, &later, 1);
     else
@@ -80,11 +83,16 @@ static json_t *conflicts_of(const struct plait_direct *d, const struct plait_ser
 {
     static const struct plait_wish all;
     json_t *names = json_array();
+    size_t examined = 0;
 
-    for (size_t i = 0; i < server->reg.count && json_array_size(names) < CONFLICTS_MAX; i++) {
+    for (size_t i = 0;
+         i < server->reg.count && json_array_size(names) < CONFLICTS_MAX && examined < EXAMINED_MAX; i++) {
         const struct plait_stream *s = plait_catalog_stream(d->catalog, server->reg.entries[i].name);
         struct plait_versions v;
-        if (s == NULL || s->count < 2 || plait_versions_of(s, &all, 0, d->loop.now, &v) != PLAIT_OK)
+        if (s == NULL || s->count < 2)
+            continue;
+        examined++;
+        if (plait_versions_of(s, &all, 0, d->loop.now, &v) != PLAIT_OK)
             continue;
         if (v.count > 1)
             json_array_append_new(names, json_string(s->name));
@@ -98,8 +106,8 @@ static void say_conflicts(const struct task *t, const json_t *names)
     const char *first = json_string_value(json_array_get(names, 0));
 
     if (first != NULL)
-        plait_direct_say("%s (%s) holds %s%s otherwise than others do: they are kept apart", t->id, t->owner, first,
-                         json_array_size(names) > 1 ? " and more" : "");
+        plait_direct_say("%s (%s) holds %s%s otherwise than others do: they are kept apart", t->id, t->owner,
+                         first, json_array_size(names) > 1 ? " and more" : "");
 }
 
 static void answer_registered(struct task *t, bool changed)
@@ -108,8 +116,8 @@ static void answer_registered(struct task *t, bool changed)
     json_t *names = changed ? conflicts_of(t->direct, server) : json_array();
 
     say_conflicts(t, names);
-    json_t *o = json_pack("{s:s, s:I, s:I, s:o}", "id", t->id, "ttl_ms", (json_int_t)server->reg.ttl_ms, "streams",
-                          (json_int_t)server->reg.count, "conflicts", names);
+    json_t *o = json_pack("{s:s, s:I, s:I, s:o}", "id", t->id, "ttl_ms", (json_int_t)server->reg.ttl_ms,
+                          "streams", (json_int_t)server->reg.count, "conflicts", names);
     if (t->request != NULL)
         plait_direct_answer(t->request, t->is_new ? 201 : 200, o, NULL, 0);
     else
@@ -136,6 +144,13 @@ static void on_put(void *ctx, int err)
     settle(t);
 }
 
+static void claim(struct task *t, struct plait_server *server)
+{
+    t->has_claim = server != NULL;
+    if (server != NULL)
+        server->is_pending = true;
+}
+
 static void put(struct task *t)
 {
     struct plait_direct *d = t->direct;
@@ -150,8 +165,7 @@ static void put(struct task *t)
     }
     text = plait_registration_encode(&t->registration);
     t->is_new = server == NULL;
-    if (server != NULL)
-        server->is_pending = true;
+    claim(t, server);
     if (text != NULL)
         d->store->ops->put(d->store, t->id, text, strlen(text), t->registration.ttl_ms, on_put, t);
     else
@@ -179,7 +193,8 @@ static void on_touched(void *ctx, int err)
 
 static void change(struct task *t, const struct plait_server *server, const struct plait_change *c)
 {
-    int err = server->reg.is_relay ? PLAIT_ERR_ARG : plait_registration_change(&server->reg, c, &t->registration);
+    int err =
+        server->reg.is_relay ? PLAIT_ERR_ARG : plait_registration_change(&server->reg, c, &t->registration);
 
     if (err == PLAIT_OK) {
         put(t);
@@ -207,7 +222,7 @@ static void post(struct task *t, const char *body, size_t len)
     if (c.add_count > 0 || c.remove_count > 0)
         change(t, server, &c);
     else
-        d->store->ops->touch(d->store, t->id, server->reg.ttl_ms, on_touched, t);
+        d->store->ops->touch(d->store, t->id, server->reg.ttl_ms, on_touched, t); /* `t` may be gone now */
     plait_change_done(&c);
 }
 
@@ -243,7 +258,7 @@ static void perform(struct task *t)
         settle(t);
     } else if (server != NULL && server->is_pending) {
         refuse(t, 409, "another change of that server is under way");
-        t->is_running = false;
+        settle(t);
     } else if (t->verb == PUT) {
         put(t);
     } else if (t->verb == POST) {
@@ -252,6 +267,7 @@ static void perform(struct task *t)
         refuse(t, 404, "no such server");
         settle(t);
     } else {
+        claim(t, server);
         d->store->ops->drop(d->store, t->id, on_dropped, t);
     }
 }
@@ -325,7 +341,8 @@ void plait_direct_register_head(struct plait_direct *d, struct plait_request *r)
         return;
     }
     if (!plait_server_id_is_good(id)) {
-        plait_direct_refuse(r, 400, "a server's id has 1 to 128 letters, digits, and . _ ~ - not at its front");
+        plait_direct_refuse(r, 400,
+                            "a server's id has 1 to 128 letters, digits, and . _ ~ - not at its front");
         return;
     }
     if (plait_direct_authenticate(d, r, &t.signature, t.owner) != PLAIT_OK)

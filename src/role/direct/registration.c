@@ -93,7 +93,8 @@ static int take_digest(const json_t *o, const char *name, uint8_t *bytes, size_t
 
     if (is_absent(v))
         return PLAIT_OK;
-    if (!json_is_string(v) || plait_hex_decode(json_string_value(v), json_string_length(v), bytes, len) != PLAIT_OK)
+    if (!json_is_string(v) ||
+        plait_hex_decode(json_string_value(v), json_string_length(v), bytes, len) != PLAIT_OK)
         return PLAIT_ERR_FORMAT;
     *has = true;
     return PLAIT_OK;
@@ -103,7 +104,8 @@ static int take_digests(const json_t *o, struct plait_digests *out)
 {
     if (is_absent(o))
         return PLAIT_OK;
-    if (!json_is_object(o) || take_digest(o, "sha-256", out->sha256, sizeof out->sha256, &out->has_sha256) != PLAIT_OK)
+    if (!json_is_object(o) ||
+        take_digest(o, "sha-256", out->sha256, sizeof out->sha256, &out->has_sha256) != PLAIT_OK)
         return PLAIT_ERR_FORMAT;
     return take_digest(o, "sha-512", out->sha512, sizeof out->sha512, &out->has_sha512);
 }
@@ -121,7 +123,8 @@ static int take_entry(const json_t *o, struct plait_entry *e, char fault[PLAIT_F
     const json_t *name = json_object_get(o, "name"), *size = json_object_get(o, "size");
     char words[64];
 
-    if (!json_is_string(name) || !plait_stream_name_is_good(json_string_value(name), json_string_length(name)))
+    if (!json_is_string(name) ||
+        !plait_stream_name_is_good(json_string_value(name), json_string_length(name)))
         return fault_of(fault, PLAIT_ERR_FORMAT, "a stream has no name that can be: %s",
                         json_is_string(name) ? shown(json_string_value(name), words) : "none");
     shown(json_string_value(name), words);
@@ -168,7 +171,8 @@ static int sort_entries(struct plait_entry *entries, size_t count, char fault[PL
 }
 
 /* An array of streams, or nothing. */
-static int take_entries(const json_t *array, struct plait_entry **out, size_t *count, char fault[PLAIT_FAULT_MAX])
+static int take_entries(const json_t *array, struct plait_entry **out, size_t *count,
+                        char fault[PLAIT_FAULT_MAX])
 {
     size_t total = json_array_size(array), i = 0;
     int err = PLAIT_OK;
@@ -194,8 +198,8 @@ static int take_entries(const json_t *array, struct plait_entry **out, size_t *c
 }
 
 /* An array of texts that `is_good` likes, or nothing. */
-static int take_texts(const json_t *array, size_t most, bool (*is_good)(const char *s, size_t len), char ***out,
-                      size_t *count, char fault[PLAIT_FAULT_MAX])
+static int take_texts(const json_t *array, size_t most, bool (*is_good)(const char *s, size_t len),
+                      char ***out, size_t *count, char fault[PLAIT_FAULT_MAX])
 {
     size_t total = json_array_size(array);
 
@@ -237,8 +241,9 @@ static bool is_base_url(const char *s, size_t len)
 {
     size_t scheme = begins_with(s, "http://") ? 7 : begins_with(s, "https://") ? 8 : 0;
 
-    return scheme > 0 && len > scheme && len <= PLAIT_REGISTRATION_URL_MAX && plait_text_is_url(plait_text_of(s, len)) &&
-           strpbrk(s, "@?#'") == NULL && s[scheme] != '/' && s[scheme] != ':';
+    return scheme > 0 && len > scheme && len <= PLAIT_REGISTRATION_URL_MAX &&
+           plait_text_is_url(plait_text_of(s, len)) && strpbrk(s, "@?#'") == NULL && s[scheme] != '/' &&
+           s[scheme] != ':';
 }
 
 static int take_url(const json_t *v, struct plait_registration *r, char fault[PLAIT_FAULT_MAX])
@@ -300,7 +305,8 @@ static int take_owner(const json_t *v, struct plait_registration *r, char fault[
     return PLAIT_OK;
 }
 
-static int take_registration(const json_t *o, bool stored, struct plait_registration *r, char fault[PLAIT_FAULT_MAX])
+static int take_registration(const json_t *o, bool stored, struct plait_registration *r,
+                             char fault[PLAIT_FAULT_MAX])
 {
     int err = take_kind(json_object_get(o, "kind"), r, fault);
 
@@ -312,7 +318,8 @@ static int take_registration(const json_t *o, bool stored, struct plait_registra
         err = take_ttl(json_object_get(o, "ttl_ms"), r, fault);
     if (err != PLAIT_OK)
         return err;
-    return r->is_relay ? take_relay(o, r, fault) : take_entries(json_object_get(o, "streams"), &r->entries, &r->count, fault);
+    return r->is_relay ? take_relay(o, r, fault)
+                       : take_entries(json_object_get(o, "streams"), &r->entries, &r->count, fault);
 }
 
 int plait_registration_decode(const char *text, size_t len, bool stored, struct plait_registration *out,
@@ -349,36 +356,42 @@ static json_t *hex_json(const uint8_t *bytes, size_t len)
     return plait_hex_encode(bytes, len, hex, sizeof hex) == PLAIT_OK ? json_string(hex) : NULL;
 }
 
+/* NULL where memory lacks for any part of it: half an entry would be another one. */
 static json_t *entry_json(const struct plait_entry *e)
 {
     json_t *o = json_pack("{s:s}", "name", e->name), *digests = json_object();
+    bool bad = false;
 
     if (e->has_size)
-        json_object_set_new(o, "size", json_integer((json_int_t)e->size));
+        bad |= json_object_set_new(o, "size", json_integer((json_int_t)e->size)) != 0;
     if (e->digests.has_sha256)
-        json_object_set_new(digests, "sha-256", hex_json(e->digests.sha256, sizeof e->digests.sha256));
+        bad |= json_object_set_new(digests, "sha-256",
+                                   hex_json(e->digests.sha256, sizeof e->digests.sha256)) != 0;
     if (e->digests.has_sha512)
-        json_object_set_new(digests, "sha-512", hex_json(e->digests.sha512, sizeof e->digests.sha512));
-    if (json_object_size(digests) > 0)
-        json_object_set(o, "digests", digests);
-    json_decref(digests);
-    return o;
+        bad |= json_object_set_new(digests, "sha-512",
+                                   hex_json(e->digests.sha512, sizeof e->digests.sha512)) != 0;
+    bad |= json_object_set_new(o, "digests", digests) != 0;
+    if (!bad)
+        return o;
+    json_decref(o);
+    return NULL;
 }
 
 char *plait_registration_encode(const struct plait_registration *r)
 {
-    json_t *o = json_pack("{s:s, s:s, s:s, s:I}", "kind", r->is_relay ? "relay" : "server", "owner", r->owner, "url",
-                          r->url, "ttl_ms", (json_int_t)r->ttl_ms);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I}", "kind", r->is_relay ? "relay" : "server", "owner", r->owner,
+                          "url", r->url, "ttl_ms", (json_int_t)r->ttl_ms);
     json_t *list = json_array();
+    bool bad = false;
 
-    for (size_t i = 0; i < r->count; i++)
-        json_array_append_new(list, entry_json(&r->entries[i]));
-    for (size_t i = 0; i < r->reach_count; i++)
-        json_array_append_new(list, json_string(r->reaches[i]));
-    json_object_set_new(o, r->is_relay ? "reaches" : "streams", list);
+    for (size_t i = 0; i < r->count && !bad; i++)
+        bad = json_array_append_new(list, entry_json(&r->entries[i])) != 0;
+    for (size_t i = 0; i < r->reach_count && !bad; i++)
+        bad = json_array_append_new(list, json_string(r->reaches[i])) != 0;
+    bad |= json_object_set_new(o, r->is_relay ? "reaches" : "streams", list) != 0;
     if (r->asks_credentials)
-        json_object_set_new(o, "auth", json_string("basic"));
-    char *text = json_dumps(o, JSON_COMPACT);
+        bad |= json_object_set_new(o, "auth", json_string("basic")) != 0;
+    char *text = bad ? NULL : json_dumps(o, JSON_COMPACT);
     json_decref(o);
     return text;
 }
@@ -396,8 +409,8 @@ int plait_change_decode(const char *text, size_t len, struct plait_change *out, 
         return err;
     err = take_entries(json_object_get(o, "add"), &c.add, &c.add_count, fault);
     if (err == PLAIT_OK)
-        err = take_texts(json_object_get(o, "remove"), PLAIT_REGISTRATION_ENTRIES_MAX, plait_stream_name_is_good, &c.remove,
-                         &c.remove_count, fault);
+        err = take_texts(json_object_get(o, "remove"), PLAIT_REGISTRATION_ENTRIES_MAX,
+                         plait_stream_name_is_good, &c.remove, &c.remove_count, fault);
     json_decref(o);
     if (err == PLAIT_OK)
         *out = c;
@@ -431,7 +444,8 @@ static int copy_entry(const struct plait_entry *e, struct plait_registration *ou
 }
 
 /* Both lists are sorted; what is added wins over what is there, and over its removal. */
-static int merge(const struct plait_registration *r, const struct plait_change *c, struct plait_registration *out)
+static int merge(const struct plait_registration *r, const struct plait_change *c,
+                 struct plait_registration *out)
 {
     size_t i = 0, j = 0;
     int err = PLAIT_OK;
@@ -483,7 +497,8 @@ const struct plait_entry *plait_registration_find(const struct plait_registratio
 
 bool plait_entry_same(const struct plait_entry *a, const struct plait_entry *b)
 {
-    return a->has_size == b->has_size && a->size == b->size && memcmp(&a->digests, &b->digests, sizeof a->digests) == 0;
+    return a->has_size == b->has_size && a->size == b->size &&
+           memcmp(&a->digests, &b->digests, sizeof a->digests) == 0;
 }
 
 bool plait_digests_contradict(const struct plait_digests *a, const struct plait_digests *b)

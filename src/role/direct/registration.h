@@ -13,8 +13,9 @@
 
 #include "err.h"
 
-#define PLAIT_REGISTRATION_BYTES_MAX   (4u * 1024 * 1024)
-#define PLAIT_REGISTRATION_VALUES_MAX  400000u /* JSON values in one document: what they cost us is bounded by that */
+#define PLAIT_REGISTRATION_BYTES_MAX (4u * 1024 * 1024)
+#define PLAIT_REGISTRATION_VALUES_MAX                                                                        \
+    400000u /* JSON values in one document: what they cost us is bounded by that */
 #define PLAIT_REGISTRATION_DEPTH_MAX   6u
 #define PLAIT_REGISTRATION_ENTRIES_MAX 50000u
 #define PLAIT_REGISTRATION_REACHES_MAX 1024u
@@ -34,7 +35,7 @@ struct plait_digests {
 
 /* A stream that a server holds. */
 struct plait_entry {
-    char *name; /* good (stream_name.h) */
+    char *name;    /* good (stream_name.h) */
     bool has_size; /* false: it is still being written */
     uint64_t size; /* bytes, at most INT64_MAX */
     struct plait_digests digests;
@@ -44,8 +45,9 @@ struct plait_entry {
 struct plait_registration {
     bool is_relay;
     bool asks_credentials; /* a relay */
-    char owner[PLAIT_REGISTRATION_OWNER_MAX + 1]; /* who registered it; not from the document, unless it is ours */
-    char *url; /* http or https; a server's ends with a slash */
+    char owner[PLAIT_REGISTRATION_OWNER_MAX +
+               1]; /* who registered it; not from the document, unless it is ours */
+    char *url;     /* http or https; a server's ends with a slash */
     unsigned ttl_ms;
     struct plait_entry *entries; /* by rising name, each name once */
     size_t count;
@@ -65,8 +67,8 @@ struct plait_change {
  * `stored`: the document is one of plait_registration_encode. PLAIT_ERR_FORMAT, PLAIT_ERR_LIMIT, PLAIT_ERR_RANGE with
  * words for the server's people in `fault`; PLAIT_ERR_NOMEM.
  */
-PLAIT_MUST_USE int plait_registration_decode(const char *text, size_t len, bool stored, struct plait_registration *out,
-                                             char fault[PLAIT_FAULT_MAX]);
+PLAIT_MUST_USE int plait_registration_decode(const char *text, size_t len, bool stored,
+                                             struct plait_registration *out, char fault[PLAIT_FAULT_MAX]);
 /* Returns owned, or NULL (out of memory). */
 char *plait_registration_encode(const struct plait_registration *r);
 void plait_registration_done(struct plait_registration *r);

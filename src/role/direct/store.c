@@ -15,8 +15,9 @@ const char *plait_store_name(const char *where)
     return after(where, "sqlite:") != NULL ? "SQLite" : after(where, "redis://") != NULL ? "Redis" : "memory";
 }
 
-struct plait_store *plait_store_open(const char *where, struct plait_loop *loop, const struct plait_store_events *events,
-                                     void *ctx, char error[PLAIT_STORE_ERROR_MAX])
+struct plait_store *plait_store_open(const char *where, struct plait_loop *loop,
+                                     const struct plait_store_events *events, void *ctx,
+                                     char error[PLAIT_STORE_ERROR_MAX])
 {
     const char *sqlite = after(where, "sqlite:"), *redis = after(where, "redis://");
     struct plait_store *s = NULL;

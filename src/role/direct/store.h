@@ -70,14 +70,17 @@ struct plait_store {
  * `memory`, `sqlite:PATH` or `redis://[:PASSWORD@]HOST[:PORT][/NUMBER]`. Events are told from the first turn of the loop
  * on. Returns owned; or NULL, with words in `error`.
  */
-struct plait_store *plait_store_open(const char *where, struct plait_loop *loop, const struct plait_store_events *events,
-                                     void *ctx, char error[PLAIT_STORE_ERROR_MAX]);
+struct plait_store *plait_store_open(const char *where, struct plait_loop *loop,
+                                     const struct plait_store_events *events, void *ctx,
+                                     char error[PLAIT_STORE_ERROR_MAX]);
 /* The kind, for people: never a password. */
 const char *plait_store_name(const char *where);
 
 /* The three of them; `rest` is what follows the kind. */
 struct plait_store *plait_store_memory_open(struct plait_loop *loop, char error[PLAIT_STORE_ERROR_MAX]);
-struct plait_store *plait_store_sqlite_open(const char *rest, struct plait_loop *loop, char error[PLAIT_STORE_ERROR_MAX]);
-struct plait_store *plait_store_redis_open(const char *rest, struct plait_loop *loop, char error[PLAIT_STORE_ERROR_MAX]);
+struct plait_store *plait_store_sqlite_open(const char *rest, struct plait_loop *loop,
+                                            char error[PLAIT_STORE_ERROR_MAX]);
+struct plait_store *plait_store_redis_open(const char *rest, struct plait_loop *loop,
+                                           char error[PLAIT_STORE_ERROR_MAX]);
 
 #endif

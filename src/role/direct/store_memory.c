@@ -19,7 +19,7 @@ struct key {
 struct memory {
     struct plait_store store;
     struct plait_timer start;
-    void *keys;                 /* tree of struct key */
+    void *keys;                          /* tree of struct key */
     STAILQ_HEAD(key_list, key) in_order; /* of their coming, which is that of their going: all live as long */
     size_t count;
 };
@@ -62,7 +62,8 @@ static int remember(struct memory *m, const char *key, uint64_t ttl_ms)
     return PLAIT_OK;
 }
 
-static void memory_once(struct plait_store *s, const char *key, uint64_t ttl_ms, plait_store_done done, void *ctx)
+static void memory_once(struct plait_store *s, const char *key, uint64_t ttl_ms, plait_store_done done,
+                        void *ctx)
 {
     struct memory *m = (struct memory *)s;
 
@@ -77,7 +78,8 @@ static void memory_put(struct plait_store *s, const char *id, const char *text, 
     done(ctx, PLAIT_OK);
 }
 
-static void memory_touch(struct plait_store *s, const char *id, uint64_t ttl_ms, plait_store_done done, void *ctx)
+static void memory_touch(struct plait_store *s, const char *id, uint64_t ttl_ms, plait_store_done done,
+                         void *ctx)
 {
     (void)s, (void)id, (void)ttl_ms;
     done(ctx, PLAIT_OK);
@@ -116,9 +118,13 @@ static void on_start(void *ctx)
 
 struct plait_store *plait_store_memory_open(struct plait_loop *loop, char error[PLAIT_STORE_ERROR_MAX])
 {
-    static const struct plait_store_ops ops = {
-        .once = memory_once, .put = memory_put, .touch = memory_touch, .drop = memory_drop, .look = memory_look,
-        .close = memory_close, .free_memory = memory_free};
+    static const struct plait_store_ops ops = {.once = memory_once,
+                                               .put = memory_put,
+                                               .touch = memory_touch,
+                                               .drop = memory_drop,
+                                               .look = memory_look,
+                                               .close = memory_close,
+                                               .free_memory = memory_free};
     struct memory *m = calloc(1, sizeof *m);
 
     if (m == NULL) {

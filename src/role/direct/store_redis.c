@@ -32,16 +32,18 @@
 #define INSTANCE_LEN   16
 #define SERVER_KEY     "plait:server:%s"
 
-static const char put_script[] = "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) redis.call('SADD', KEYS[2], ARGV[3]) "
-                                 "redis.call('PUBLISH', ARGV[4], ARGV[5]) return 1";
+static const char put_script[] =
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) redis.call('SADD', KEYS[2], ARGV[3]) "
+    "redis.call('PUBLISH', ARGV[4], ARGV[5]) return 1";
 static const char touch_script[] = "if redis.call('PEXPIRE', KEYS[1], ARGV[1]) == 0 then return 0 end "
                                    "redis.call('PUBLISH', ARGV[2], ARGV[3]) return 1";
 static const char drop_script[] = "redis.call('SREM', KEYS[2], ARGV[1]) local n = redis.call('DEL', KEYS[1]) "
                                   "redis.call('PUBLISH', ARGV[2], ARGV[3]) return n";
 static const char fetch_script[] = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}";
 /* An id whose document has lived too long leaves the set, unless it is back already. */
-static const char tidy_script[] = "if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SREM', KEYS[2], ARGV[1]) end "
-                                  "return 1";
+static const char tidy_script[] =
+    "if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SREM', KEYS[2], ARGV[1]) end "
+    "return 1";
 
 struct redis;
 
@@ -207,7 +209,8 @@ static void send_command(struct redis *r, struct pending *p, int count, ...)
     va_end(args);
     if (p == NULL)
         return;
-    if (r->commands == NULL || redisAsyncCommandArgv(r->commands, on_reply, p, count, words, lens) != REDIS_OK)
+    if (r->commands == NULL ||
+        redisAsyncCommandArgv(r->commands, on_reply, p, count, words, lens) != REDIS_OK)
         on_reply(NULL, NULL, p);
 }
 
@@ -237,12 +240,12 @@ static void end_change(struct pending *p, const redisReply *reply)
 
 static void end_once(struct pending *p, const redisReply *reply)
 {
-    if (reply != NULL && reply->type == REDIS_REPLY_STATUS)
-        p->done(p->ctx, PLAIT_OK);
-    else if (reply != NULL && reply->type == REDIS_REPLY_NIL)
-        p->done(p->ctx, PLAIT_ERR_STATE);
-    else
-        p->done(p->ctx, (void)number_of(p->redis, reply), PLAIT_ERR_IO);
+    bool taken = reply != NULL && reply->type == REDIS_REPLY_STATUS,
+         known = reply != NULL && reply->type == REDIS_REPLY_NIL;
+
+    if (!taken && !known)
+        number_of(p->redis, reply); /* for its error */
+    p->done(p->ctx, taken ? PLAIT_OK : known ? PLAIT_ERR_STATE : PLAIT_ERR_IO);
 }
 
 static void ignore(struct pending *p, const redisReply *reply)
@@ -266,7 +269,8 @@ static struct pending *begin(struct redis *r, void (*reply)(struct pending *p, c
     return p;
 }
 
-static void redis_once(struct plait_store *s, const char *key, uint64_t ttl_ms, plait_store_done done, void *ctx)
+static void redis_once(struct plait_store *s, const char *key, uint64_t ttl_ms, plait_store_done done,
+                       void *ctx)
 {
     struct redis *r = (struct redis *)s;
     struct pending *p = begin(r, end_once, done, ctx);
@@ -287,11 +291,12 @@ static void redis_put(struct plait_store *s, const char *id, const char *text, s
     snprintf(key, sizeof key, SERVER_KEY, id);
     snprintf(ms, sizeof ms, "%" PRIu64, ttl_ms);
     snprintf(message, sizeof message, "put %s %s", r->instance, id);
-    send_command(r, p, 10, WORD("EVAL"), WORD(put_script), WORD("2"), WORD(key), WORD("plait:servers"), text, len, WORD(ms),
-                 WORD(id), WORD(r->channel), WORD(message));
+    send_command(r, p, 10, WORD("EVAL"), WORD(put_script), WORD("2"), WORD(key), WORD("plait:servers"), text,
+                 len, WORD(ms), WORD(id), WORD(r->channel), WORD(message));
 }
 
-static void redis_touch(struct plait_store *s, const char *id, uint64_t ttl_ms, plait_store_done done, void *ctx)
+static void redis_touch(struct plait_store *s, const char *id, uint64_t ttl_ms, plait_store_done done,
+                        void *ctx)
 {
     struct redis *r = (struct redis *)s;
     struct pending *p = begin(r, end_change, done, ctx);
@@ -312,8 +317,8 @@ static void redis_drop(struct plait_store *s, const char *id, plait_store_done d
 
     snprintf(key, sizeof key, SERVER_KEY, id);
     snprintf(message, sizeof message, "drop %s %s", r->instance, id);
-    send_command(r, p, 8, WORD("EVAL"), WORD(drop_script), WORD("2"), WORD(key), WORD("plait:servers"), WORD(id),
-                 WORD(r->channel), WORD(message));
+    send_command(r, p, 8, WORD("EVAL"), WORD(drop_script), WORD("2"), WORD(key), WORD("plait:servers"),
+                 WORD(id), WORD(r->channel), WORD(message));
 }
 
 static void tidy(struct redis *r, const char *id)
@@ -604,8 +609,8 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 
     plait_loop_enter(r->store.loop);
     r->is_resolving = false;
-    if (!r->is_closed && (status != 0 || getnameinfo(list->ai_addr, list->ai_addrlen, r->address, sizeof r->address, NULL, 0,
-                                                     NI_NUMERICHOST) != 0))
+    if (!r->is_closed && (status != 0 || getnameinfo(list->ai_addr, list->ai_addrlen, r->address,
+                                                     sizeof r->address, NULL, 0, NI_NUMERICHOST) != 0))
         fail(r, "its name cannot be resolved");
     else if (!r->is_closed)
         connect_both(r);
@@ -698,10 +703,15 @@ static bool parse_rest(struct redis *r, const char *rest)
     return r->host[0] != '\0' && atoi(r->port) > 0 && atoi(r->port) <= UINT16_MAX && r->number >= 0;
 }
 
-struct plait_store *plait_store_redis_open(const char *rest, struct plait_loop *loop, char error[PLAIT_STORE_ERROR_MAX])
+struct plait_store *plait_store_redis_open(const char *rest, struct plait_loop *loop,
+                                           char error[PLAIT_STORE_ERROR_MAX])
 {
-    static const struct plait_store_ops ops = {.once = redis_once, .put = redis_put, .touch = redis_touch,
-                                               .drop = redis_drop, .look = redis_look, .close = redis_close,
+    static const struct plait_store_ops ops = {.once = redis_once,
+                                               .put = redis_put,
+                                               .touch = redis_touch,
+                                               .drop = redis_drop,
+                                               .look = redis_look,
+                                               .close = redis_close,
                                                .free_memory = redis_free};
     struct redis *r = calloc(1, sizeof *r);
     const char *password = getenv("PLAIT_REDIS_PASSWORD");

@@ -26,7 +26,8 @@ static const char *const queries[QUERIES] = {
 };
 
 static const char schema[] =
-    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE;"
+    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; BEGIN "
+    "IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS server(id TEXT PRIMARY KEY, ttl_ms INTEGER NOT NULL, document BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS once(key TEXT PRIMARY KEY, until_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "PRAGMA user_version = " SCHEMA_NUMBER "; COMMIT;";
@@ -48,7 +49,8 @@ static int64_t now_ms(void)
 }
 
 /* Runs a statement that gives no rows. */
-static int run(struct file *f, enum query which, const char *first, int64_t second, const char *blob, size_t len)
+static int run(struct file *f, enum query which, const char *first, int64_t second, const char *blob,
+               size_t len)
 {
     sqlite3_stmt *s = f->statements[which];
 
@@ -65,7 +67,8 @@ static int run(struct file *f, enum query which, const char *first, int64_t seco
     return result == SQLITE_DONE ? PLAIT_OK : PLAIT_ERR_IO;
 }
 
-static void file_once(struct plait_store *s, const char *key, uint64_t ttl_ms, plait_store_done done, void *ctx)
+static void file_once(struct plait_store *s, const char *key, uint64_t ttl_ms, plait_store_done done,
+                      void *ctx)
 {
     struct file *f = (struct file *)s;
     int64_t now = now_ms();
@@ -84,7 +87,8 @@ static void file_put(struct plait_store *s, const char *id, const char *text, si
     done(ctx, run((struct file *)s, PUT, id, (int64_t)ttl_ms, text, len));
 }
 
-static void file_touch(struct plait_store *s, const char *id, uint64_t ttl_ms, plait_store_done done, void *ctx)
+static void file_touch(struct plait_store *s, const char *id, uint64_t ttl_ms, plait_store_done done,
+                       void *ctx)
 {
     (void)s, (void)id, (void)ttl_ms;
     done(ctx, PLAIT_OK);
@@ -111,7 +115,8 @@ static void on_start(void *ctx)
         const char *id = (const char *)sqlite3_column_text(s, 0), *text = sqlite3_column_blob(s, 2);
         int64_t ttl_ms = sqlite3_column_int64(s, 1);
         if (id != NULL && text != NULL && ttl_ms > 0)
-            f->store.events->put(f->store.ctx, id, text, (size_t)sqlite3_column_bytes(s, 2), (uint64_t)ttl_ms);
+            f->store.events->put(f->store.ctx, id, text, (size_t)sqlite3_column_bytes(s, 2),
+                                 (uint64_t)ttl_ms);
     }
     if (result != SQLITE_DONE)
         snprintf(f->store.error, sizeof f->store.error, "%s", sqlite3_errmsg(f->db));
@@ -142,7 +147,8 @@ static bool open_file(struct file *f, const char *path, char error[PLAIT_STORE_E
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
 
     if (sqlite3_open_v2(path, &f->db, flags, NULL) != SQLITE_OK) {
-        snprintf(error, PLAIT_STORE_ERROR_MAX, "%s: %s", path, f->db != NULL ? sqlite3_errmsg(f->db) : "out of memory");
+        snprintf(error, PLAIT_STORE_ERROR_MAX, "%s: %s", path,
+                 f->db != NULL ? sqlite3_errmsg(f->db) : "out of memory");
         return false;
     }
     sqlite3_busy_timeout(f->db, BUSY_MS);
@@ -161,10 +167,15 @@ static bool open_file(struct file *f, const char *path, char error[PLAIT_STORE_E
     return true;
 }
 
-struct plait_store *plait_store_sqlite_open(const char *rest, struct plait_loop *loop, char error[PLAIT_STORE_ERROR_MAX])
+struct plait_store *plait_store_sqlite_open(const char *rest, struct plait_loop *loop,
+                                            char error[PLAIT_STORE_ERROR_MAX])
 {
-    static const struct plait_store_ops ops = {.once = file_once, .put = file_put, .touch = file_touch,
-                                               .drop = file_drop, .look = file_look, .close = file_close,
+    static const struct plait_store_ops ops = {.once = file_once,
+                                               .put = file_put,
+                                               .touch = file_touch,
+                                               .drop = file_drop,
+                                               .look = file_look,
+                                               .close = file_close,
                                                .free_memory = file_free};
     struct file *f = calloc(1, sizeof *f);
 

@@ -75,8 +75,8 @@ static size_t find_versions(struct holder *holders, size_t count, struct plait_v
 }
 
 /* The servers of one version, in the order in which the stream has them; the healthy ones from the turn on. */
-static void gather(struct plait_version *v, size_t index, const struct plait_stream *stream, const struct holder *by_place,
-                   uint32_t turn)
+static void gather(struct plait_version *v, size_t index, const struct plait_stream *stream,
+                   const struct holder *by_place, uint32_t turn)
 {
     size_t healthy = 0, rest = v->healthy, shift = v->healthy > 0 ? turn % v->healthy : 0;
 
@@ -113,14 +113,16 @@ static size_t list_holders(const struct plait_stream *stream, const struct plait
         const struct plait_entry *e = plait_registration_find(&stream->holders[i]->reg, stream->name);
         if (e == NULL || !fits(e, wish))
             continue;
-        out[count++] = (struct holder){.server = stream->holders[i], .entry = e, .place = i,
+        out[count++] = (struct holder){.server = stream->holders[i],
+                                       .entry = e,
+                                       .place = i,
                                        .healthy = plait_server_is_healthy(stream->holders[i], now)};
     }
     return count;
 }
 
-int plait_versions_of(const struct plait_stream *stream, const struct plait_wish *wish, uint32_t turn, uint64_t now,
-                      struct plait_versions *out)
+int plait_versions_of(const struct plait_stream *stream, const struct plait_wish *wish, uint32_t turn,
+                      uint64_t now, struct plait_versions *out)
 {
     struct holder *holders = calloc(2 * stream->count + 1, sizeof *holders), *by_place;
     struct plait_versions v = {.all = calloc(stream->count + 1, sizeof *v.all),

@@ -18,7 +18,7 @@
 struct plait_version {
     bool has_size;
     uint64_t size;
-    struct plait_digests digests; /* all that is known of it */
+    struct plait_digests digests;        /* all that is known of it */
     const struct plait_server **sources; /* the healthy ones first; borrowed from the array of all */
     size_t count, healthy;
 };
@@ -41,8 +41,8 @@ struct plait_versions {
  * The versions of the stream that fit the wish. The healthy sources of each begin with another one every time `turn`
  * is another. PLAIT_ERR_NOMEM.
  */
-PLAIT_MUST_USE int plait_versions_of(const struct plait_stream *stream, const struct plait_wish *wish, uint32_t turn,
-                                     uint64_t now, struct plait_versions *out);
+PLAIT_MUST_USE int plait_versions_of(const struct plait_stream *stream, const struct plait_wish *wish,
+                                     uint32_t turn, uint64_t now, struct plait_versions *out);
 void plait_versions_done(struct plait_versions *v);
 
 #endif

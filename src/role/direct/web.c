@@ -51,7 +51,7 @@ struct plait_request {
     struct MHD_Connection *connection;
     char *target, *method;
     enum phase phase;
-    bool in_handler;   /* libmicrohttpd is calling us */
+    bool in_handler; /* libmicrohttpd is calling us */
     bool is_suspended;
     char *body;
     size_t body_len, body_size;
@@ -138,10 +138,10 @@ static void on_tick(void *ctx)
     struct guest *g;
 
     TAILQ_FOREACH(g, &w->guests, list)
-        if (g->deadline <= w->config.loop->now) {
-            shutdown(g->fd, SHUT_RDWR);
-            g->deadline = PLAIT_NEVER;
-        }
+    if (g->deadline <= w->config.loop->now) {
+        shutdown(g->fd, SHUT_RDWR);
+        g->deadline = PLAIT_NEVER;
+    }
     w->is_ticking = !TAILQ_EMPTY(&w->guests);
     if (w->is_ticking)
         plait_timer_set(&w->tick, w->config.loop->now + TICK_NS);
@@ -208,8 +208,8 @@ static bool on_crowd(void *ctx)
     struct guest *g;
 
     TAILQ_FOREACH(g, &w->guests, list)
-        if (g->is_silent)
-            break;
+    if (g->is_silent)
+        break;
     if (g == NULL)
         return false;
     shutdown(g->fd, SHUT_RDWR);
@@ -251,7 +251,8 @@ static void free_request(struct plait_request *r)
 static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
     struct plait_web *w = cls;
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct plait_request *r = calloc(1, sizeof *r);
 
     if (r == NULL || (r->target = strdup(target)) == NULL) {
@@ -375,8 +376,9 @@ static enum MHD_Result finish(struct plait_request *r)
     return MHD_YES;
 }
 
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-                                  const char *version, const char *bytes, size_t *len, void **context)
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *bytes, size_t *len,
+                                  void **context)
 {
     struct plait_request *r = *context;
     enum MHD_Result result;
@@ -432,16 +434,18 @@ static bool take_common_name(gnutls_session_t session, char out[128])
 
     if (chain == NULL || count == 0 || gnutls_x509_crt_init(&certificate) != 0)
         return false;
-    bool good = gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
-                gnutls_x509_crt_get_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, 0, out, &len) == 0 &&
-                strlen(out) == len;
+    bool good =
+        gnutls_x509_crt_import(certificate, &chain[0], GNUTLS_X509_FMT_DER) == 0 &&
+        gnutls_x509_crt_get_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, 0, out, &len) == 0 &&
+        strlen(out) == len;
     gnutls_x509_crt_deinit(certificate);
     return good;
 }
 
 const char *plait_request_certificate(struct plait_request *r, char out[128])
 {
-    gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (void *)GNUTLS_KP_TLS_WWW_CLIENT};
+    gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+                                     .data = (void *)GNUTLS_KP_TLS_WWW_CLIENT};
     const union MHD_ConnectionInfo *info;
     unsigned status = 1;
 
@@ -471,8 +475,8 @@ void *plait_request_data(const struct plait_request *r)
 
 /* Answers. */
 
-static void set_response(struct plait_request *r, unsigned status, struct MHD_Response *response, const char *type,
-                         const struct plait_web_field *fields, size_t count)
+static void set_response(struct plait_request *r, unsigned status, struct MHD_Response *response,
+                         const char *type, const struct plait_web_field *fields, size_t count)
 {
     if (response == NULL)
         return; /* out of memory: the deadline will end it */
@@ -492,8 +496,8 @@ static void set_response(struct plait_request *r, unsigned status, struct MHD_Re
     }
 }
 
-void plait_web_answer(struct plait_request *r, unsigned status, const char *type, const char *body, size_t len,
-                      const struct plait_web_field *fields, size_t field_count)
+void plait_web_answer(struct plait_request *r, unsigned status, const char *type, const char *body,
+                      size_t len, const struct plait_web_field *fields, size_t field_count)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(len, (void *)body, MHD_RESPMEM_MUST_COPY);
 
@@ -518,7 +522,8 @@ static ssize_t on_pull(void *cls, uint64_t at, char *out, size_t max)
 void plait_web_stream(struct plait_request *r, const char *type, const struct plait_web_source *source,
                       const struct plait_web_field *fields, size_t field_count)
 {
-    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_pull, r, NULL);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_pull, r, NULL);
 
     r->source = *source;
     set_response(r, 200, response, type, fields, field_count);
@@ -541,19 +546,20 @@ static struct MHD_Daemon *start_daemon(struct plait_web *w)
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)w->config.cert},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)w->config.key},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
-        {w->config.client_ca != NULL ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, (void *)w->config.client_ca},
+        {w->config.client_ca != NULL ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0,
+         (void *)w->config.client_ca},
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
 
-    return MHD_start_daemon(w->config.cert != NULL ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_request, w,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_CONNECTION_LIMIT,
-                            w->config.total_max + 16, MHD_OPTION_CONNECTION_TIMEOUT, SILENCE_S,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-                            w, MHD_OPTION_URI_LOG_CALLBACK, on_target, w, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                            MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,
-                            w->config.cert != NULL ? tls : none, MHD_OPTION_END);
+    return MHD_start_daemon(
+        w->config.cert != NULL ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, on_request, w,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+        w->config.total_max + 16, MHD_OPTION_CONNECTION_TIMEOUT, SILENCE_S, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, w, MHD_OPTION_URI_LOG_CALLBACK,
+        on_target, w, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,
+        w->config.cert != NULL ? tls : none, MHD_OPTION_END);
 }
 
 static int watch_daemon(struct plait_web *w)
@@ -571,9 +577,12 @@ static int open_all(struct plait_web *w, bool *tls)
 {
     static const struct plait_listener_events events = {
         .accepted = on_accepted, .make_room = on_crowd, .refused = on_refused};
-    struct plait_listener_config config = {.loop = w->config.loop, .address = w->config.listen,
+    struct plait_listener_config config = {.loop = w->config.loop,
+                                           .address = w->config.listen,
                                            .total_max = w->config.total_max,
-                                           .per_address_max = w->config.per_address_max, .events = &events, .ctx = w};
+                                           .per_address_max = w->config.per_address_max,
+                                           .events = &events,
+                                           .ctx = w};
     int err = plait_listener_open(&config, &w->listener);
 
     if (err != PLAIT_OK)
@@ -612,14 +621,19 @@ const struct sockaddr_storage *plait_web_address(const struct plait_web *w)
     return plait_listener_address(w->listener);
 }
 
+unsigned plait_web_count(const struct plait_web *w)
+{
+    return plait_listener_count(w->listener);
+}
+
 void plait_web_stop(struct plait_web *w)
 {
     struct guest *g;
 
     plait_listener_stop(w->listener);
     TAILQ_FOREACH(g, &w->guests, list)
-        if (g->is_silent)
-            shutdown(g->fd, SHUT_RDWR);
+    if (g->is_silent)
+        shutdown(g->fd, SHUT_RDWR);
     run_soon(w);
 }
 
@@ -631,10 +645,10 @@ void plait_web_close(struct plait_web *w)
     if (w->listener != NULL)
         plait_listener_stop(w->listener);
     LIST_FOREACH(r, &w->requests, list)
-        if (r->is_suspended) { /* libmicrohttpd cannot be stopped while there is one */
-            r->is_suspended = false;
-            MHD_resume_connection(r->connection);
-        }
+    if (r->is_suspended) { /* libmicrohttpd cannot be stopped while there is one */
+        r->is_suspended = false;
+        MHD_resume_connection(r->connection);
+    }
     plait_timer_close(&w->run);
     plait_timer_close(&w->tick);
     if (w->has_poll)

@@ -35,8 +35,8 @@ struct plait_web_config {
     struct plait_loop *loop; /* borrows */
     const char *listen;      /* of plait_listener_config */
     unsigned total_max, per_address_max;
-    size_t body_max;                     /* bytes; a longer one is answered 413 */
-    const char *cert, *key, *client_ca;  /* PEM, not files; cert NULL: no TLS; borrowed until the end */
+    size_t body_max;                         /* bytes; a longer one is answered 413 */
+    const char *cert, *key, *client_ca;      /* PEM, not files; cert NULL: no TLS; borrowed until the end */
     const struct plait_web_handler *handler; /* borrows */
     void *ctx;
 };
@@ -60,6 +60,8 @@ struct plait_web_field {
  */
 PLAIT_MUST_USE int plait_web_open(const struct plait_web_config *config, struct plait_web **out, bool *tls);
 const struct sockaddr_storage *plait_web_address(const struct plait_web *w);
+/* Connections there are. */
+unsigned plait_web_count(const struct plait_web *w);
 /* Accepts nobody any more, and closes what is not in the middle of an answer. */
 void plait_web_stop(struct plait_web *w);
 /* Closes every connection; no handler is called any more, sources are told. */
@@ -80,8 +82,8 @@ void plait_request_set_data(struct plait_request *r, void *data, void (*free)(vo
 void *plait_request_data(const struct plait_request *r);
 
 /* Copies the body. `type` NULL: no body. A HEAD request gets everything but the body. */
-void plait_web_answer(struct plait_request *r, unsigned status, const char *type, const char *body, size_t len,
-                      const struct plait_web_field *fields, size_t field_count);
+void plait_web_answer(struct plait_request *r, unsigned status, const char *type, const char *body,
+                      size_t len, const struct plait_web_field *fields, size_t field_count);
 void plait_web_stream(struct plait_request *r, const char *type, const struct plait_web_source *source,
                       const struct plait_web_field *fields, size_t field_count);
 /* The source of that request has something again. */

@@ -151,6 +151,7 @@ static void use_document(struct plait_get *g, const struct get_document *doc, co
         if (g->proposed_name == NULL)
             g->proposed_name = strdup(file->name);
     }
+    snprintf(g->document_shown, sizeof g->document_shown, "%s", doc->shown);
     use_digests(g, file, doc);
     add_mirrors(g, file, doc);
 }
@@ -378,6 +379,34 @@ void get_take_urls(struct plait_get *g)
 {
     for (size_t i = 0; i < g->opt->url_count && !g->ending; i++)
         take_url(g, g->opt->urls[i], (unsigned)i);
+}
+
+/* ---- a source that is a document ---- */
+
+bool get_is_metalink_type(const struct plait_http_head *head)
+{
+    static const char *const types[] = {"application/metalink4+xml", "application/metalink+xml"};
+    size_t len;
+    const char *type = plait_http_head_get(head, PLAIT_HTTP_CONTENT_TYPE, &len);
+    struct plait_text text = plait_text_of(type, strcspn(type, "; \t"));
+
+    for (size_t i = 0; i < PLAIT_COUNT(types); i++)
+        if (plait_text_is(text, types[i]))
+            return true;
+    return false;
+}
+
+void get_turn_into_document(struct plait_get *g)
+{
+    int index = g->document_found;
+
+    g->document_found = -1;
+    queue_document(g, g->sources[index].url, false, 0);
+    plait_source_done(&g->sources[index]);
+    g->source_count--;
+    memmove(&g->sources[index], &g->sources[index + 1],
+            (size_t)(g->source_count - index) * sizeof g->sources[0]);
+    memset(&g->sources[g->source_count], 0, sizeof g->sources[0]);
 }
 
 /* ---- what a source says ---- */

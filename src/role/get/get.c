@@ -130,7 +130,9 @@ void get_back_to_fetch(struct plait_get *g)
 void get_have_sources(struct plait_get *g)
 {
     if (g->source_count == 0)
-        get_end(g, PLAIT_GET_SOURCES, "no source of http or https is named");
+        get_end(g, PLAIT_GET_SOURCES,
+                "%s names no source of http or https that could be used; name URLs instead",
+                g->document_shown);
     else
         get_open_output(g);
 }
@@ -179,6 +181,15 @@ static void fetch_on(struct plait_get *g)
             return;
         get_free_keepers(g);
         get_start_anew(g);
+        return;
+    }
+    if (g->document_found >= 0) {
+        if (!leave_fetch(g))
+            return;
+        get_free_keepers(g);
+        get_close_output(g, false);
+        get_turn_into_document(g);
+        g->stage = STAGE_START;
         return;
     }
     if (g->name_found) {
@@ -477,10 +488,7 @@ static void free_all(struct plait_get *g)
     bool keep = is_of_use(g);
 
     get_free_keepers(g);
-    if (g->sink != NULL)
-        g->sink->ops->free(g->sink, keep);
-    if (g->opened_fd >= 0)
-        close(g->opened_fd);
+    get_close_output(g, keep);
     plait_fetch_free(g->fetch);
     for (int i = 0; i < g->source_count; i++)
         plait_source_done(&g->sources[i]);
@@ -501,7 +509,7 @@ static struct plait_get *new_get(const struct plait_get_options *options,
     g->opt = options;
     g->listener = listener;
     g->known_size = g->status.size = g->watched_size = PLAIT_FETCH_UNKNOWN;
-    g->opened_fd = -1;
+    g->opened_fd = g->document_found = -1;
     if (plait_loop_init(&g->loop) == PLAIT_OK)
         return g;
     free(g);

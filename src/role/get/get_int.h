@@ -41,6 +41,7 @@ struct get_path {
     int source, route;
     char local[PLAIT_ADDRESS_TEXT_MAX];
     char reason[PLAIT_HTTP_REASON_MAX];
+    bool told;                  /* that it does not answer */
     uint64_t first_at, last_at; /* when its first and its latest bytes came; 0 = none yet */
     uint64_t bytes;             /* of bodies */
 };
@@ -51,8 +52,10 @@ struct get_lane {
     struct plait_http_lane *http;
     char *asked; /* the URL of the request */
     bool had_head, whole;
-    bool waits; /* its next bytes lie beyond the window */
+    bool waits;  /* its next bytes lie beyond the window */
+    uint64_t lo; /* asked for from here */
     uint64_t at;
+    int status;
 };
 
 /* A Metalink document that is being fetched, or waits for that. */
@@ -93,6 +96,7 @@ struct plait_get {
     struct get_lane *lanes[LANES_TOTAL];
     bool lanes_wait; /* some, for the window to move */
 
+    char document_shown[PLAIT_HTTP_REASON_MAX]; /* the latest that was used */
     struct get_document documents[DOCUMENTS_MAX];
     size_t document_count, document_next; /* `next` is the one that is being fetched */
     struct plait_http_lane *document_lane;
@@ -118,6 +122,7 @@ struct plait_get {
     uint64_t resumed_bytes;
     bool name_found;     /* stop and look at what an earlier run left under the name that just became known */
     const char *restart; /* begin anew; why */
+    int document_found;  /* a source that turned out to be a Metalink document; or −1 */
 
     struct plait_journal_file *journal;
     struct plait_digest digest;
@@ -156,6 +161,9 @@ void get_take_urls(struct plait_get *g);
 void get_ask_documents(struct plait_get *g);
 bool get_documents_pending(const struct plait_get *g);
 void get_drop_documents(struct plait_get *g);
+bool get_is_metalink_type(const struct plait_http_head *head);
+/* The source that was found to be a document is one from now on. */
+void get_turn_into_document(struct plait_get *g);
 /* What the first good answer of a source says of others: Link, and digests. */
 void get_read_claims(struct plait_get *g, int path, const struct plait_http_head *head);
 
@@ -163,6 +171,7 @@ void get_read_claims(struct plait_get *g, int path, const struct plait_http_head
 void get_open_output(struct plait_get *g);
 /* A good answer came: the name is known now, if it was not. False: the answer is not to be used. */
 bool get_name_output(struct plait_get *g, const struct plait_http_head *head);
+void get_close_output(struct plait_get *g, bool keep);
 /* What was found under the name is read (see name_found). */
 void get_check_left(struct plait_get *g);
 void get_start_anew(struct plait_get *g);

@@ -8,6 +8,8 @@
 #include "units.h"
 #include "url.h"
 
+#define REFUSALS_MAX 8
+
 /* ---- requests ---- */
 
 static bool is_secret(const char *header)
@@ -55,7 +57,8 @@ static void note_failure(struct get_lane *l, const char *reason)
 /* Something has happened within this very event that makes all answers useless; pump() will see to it. */
 static bool is_over(const struct plait_get *g)
 {
-    return g->stage != STAGE_FETCH || g->ending || g->name_found || g->restart != NULL;
+    return g->stage != STAGE_FETCH || g->ending || g->name_found || g->restart != NULL ||
+           g->document_found >= 0;
 }
 
 static bool on_connected(void *ctx, const struct plait_http_connected *connected)
@@ -69,6 +72,22 @@ static bool on_connected(void *ctx, const struct plait_http_connected *connected
     return true;
 }
 
+/*
+ * Some servers say 403 where they mean that there are too many connections. What a source has given already, or is
+ * about to give, shows that it serves us; but it is not believed for ever.
+ */
+static bool is_crowded(const struct get_lane *l, struct plait_source *source)
+{
+    const struct plait_get *g = l->g;
+    bool others = source->answered;
+
+    for (int i = 0; i < LANES_TOTAL && !others; i++)
+        others = g->lanes[i] != NULL && g->lanes[i] != l &&
+                 g->paths[g->lanes[i]->path].source == g->paths[l->path].source &&
+                 plait_http_lane_is_busy(g->lanes[i]->http);
+    return others && ++source->refusals <= REFUSALS_MAX;
+}
+
 /* The answer is of no use. Where it came from an address that a redirect had led to, the source is not to
  * blame yet. */
 static bool on_bad_head(struct get_lane *l, const struct plait_answer *answer)
@@ -77,7 +96,9 @@ static bool on_bad_head(struct get_lane *l, const struct plait_answer *answer)
     enum plait_fetch_outcome outcome = answer->outcome;
 
     note_failure(l, answer->reason);
-    if (outcome == PLAIT_FETCH_END_REFUSED && plait_source_forget_redirect(source, l->asked))
+    if (l->status == 403 && is_crowded(l, source))
+        outcome = PLAIT_FETCH_END_BUSY;
+    else if (outcome == PLAIT_FETCH_END_REFUSED && plait_source_forget_redirect(source, l->asked))
         outcome = PLAIT_FETCH_END_BROKEN;
     plait_fetch_on_end(l->g->fetch, l->g->loop.now, l->id, outcome, answer->retry_after_ns);
     return false;
@@ -110,6 +131,16 @@ static bool is_as_left(struct plait_get *g, const struct plait_source *s, uint64
     return true;
 }
 
+/* The fetch does not want the answer; where that is the server's fault it may be what the source fails of. */
+static void explain_drop(struct get_lane *l, const struct plait_source *s,
+                         const struct plait_fetch_head *head)
+{
+    if (head->kind == PLAIT_FETCH_HEAD_WHOLE && s->served_part)
+        note_failure(l, "the server does not serve parts (ranges) any more");
+    else if (head->kind == PLAIT_FETCH_HEAD_PARTIAL && head->lo != l->lo)
+        note_failure(l, "the server answered with another part (range) than was asked for");
+}
+
 static bool on_good_head(struct get_lane *l, const struct plait_http_head *http,
                          struct plait_fetch_head *head)
 {
@@ -124,10 +155,26 @@ static bool on_good_head(struct get_lane *l, const struct plait_http_head *http,
     if (!is_as_left(g, s, head->version, head->size) || !get_name_output(g, http))
         return false;
     l->whole = head->kind == PLAIT_FETCH_HEAD_WHOLE;
-    if (plait_fetch_on_head(g->fetch, g->loop.now, l->id, head) != PLAIT_FETCH_READ)
+    s->refusals = 0;
+    if (plait_fetch_on_head(g->fetch, g->loop.now, l->id, head) != PLAIT_FETCH_READ) {
+        explain_drop(l, s, head);
         return false;
+    }
+    s->served_part |= head->kind == PLAIT_FETCH_HEAD_PARTIAL;
     if (head->kind != PLAIT_FETCH_HEAD_UNSATISFIED)
         get_read_claims(g, l->path, http);
+    return true;
+}
+
+/* A URL that the user has named may lead to a Metalink document without saying so in its name. */
+static bool is_document(const struct get_lane *l, const struct plait_http_head *http)
+{
+    struct plait_get *g = l->g;
+    int source = g->paths[l->path].source;
+
+    if (g->sources[source].origin != PLAIT_SOURCE_USER || !get_is_metalink_type(http))
+        return false;
+    g->document_found = source;
     return true;
 }
 
@@ -137,7 +184,8 @@ static bool on_head(void *ctx, const struct plait_http_head *http)
     struct plait_answer answer;
 
     l->had_head = true;
-    if (is_over(l->g))
+    l->status = http->status;
+    if (is_over(l->g) || is_document(l, http))
         return false;
     plait_answer_read(http, plait_unix_s(), &answer);
     return answer.good ? on_good_head(l, http, &answer.head) : on_bad_head(l, &answer);
@@ -236,6 +284,7 @@ static int send_request(struct plait_get *g, struct get_lane *l, const struct pl
     l->asked = strdup(plait_source_address(source));
     l->had_head = l->whole = l->waits = false;
     l->at = 0;
+    l->lo = cmd->lo;
     if (l->asked == NULL)
         return PLAIT_ERR_NOMEM;
     request.url = l->asked;

@@ -295,6 +295,16 @@ void get_open_output(struct plait_get *g)
         open_named(g, output);
 }
 
+void get_close_output(struct plait_get *g, bool keep)
+{
+    if (g->sink != NULL)
+        g->sink->ops->free(g->sink, keep);
+    g->sink = NULL;
+    if (g->opened_fd >= 0)
+        close(g->opened_fd);
+    g->opened_fd = -1;
+}
+
 bool get_name_output(struct plait_get *g, const struct plait_http_head *head)
 {
     char name[PLAIT_NAME_MAX + 1];

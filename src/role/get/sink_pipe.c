@@ -5,7 +5,7 @@
  * for it is set aside, so that ring, window and the thread's share together stay within the buffer.
  *
  *      out_lo        out_hi                prefix                       out_hi + window
- *        | in a thread | may be handed over | with holes, being filled |
+ *        | in a thread | may be handed over | with holes, being filled |        and up to two blocks before out_lo
  */
 #include <errno.h>
 #include <poll.h>
@@ -27,7 +27,8 @@ struct pipe_sink {
     uint8_t **ring;   /* blocks by number modulo count; NULL = no memory */
     uint8_t **pool;   /* blocks that are free again */
     size_t count, pooled;
-    uint64_t hand; /* bytes at most in the thread */
+    uint64_t hand;    /* bytes at most in the thread */
+    uint64_t kept_lo; /* everything from here on still has memory; a block's begin */
     uint64_t out_lo, out_hi, prefix;
     uint64_t size; /* after finish; else PLAIT_NEVER */
     bool hashing;
@@ -54,7 +55,7 @@ static int pipe_write(struct plait_sink *s, uint64_t offset, const uint8_t *byte
 {
     struct pipe_sink *p = (struct pipe_sink *)s;
 
-    if (offset < p->out_hi || offset + len > p->out_lo / BLOCK * BLOCK + p->count * BLOCK)
+    if (offset < p->out_hi || offset + len > p->kept_lo + p->count * BLOCK)
         return plait_sink_note(s, 0, "%s: bytes came from outside the window", p->name);
     while (len > 0) {
         size_t at = (size_t)(offset % BLOCK), n = (size_t)plait_min_u64(len, BLOCK - at);
@@ -89,7 +90,7 @@ int plait_sink_pipe_peek(const struct plait_sink *s, uint64_t offset, uint8_t *b
 
 static int pipe_read(struct plait_sink *s, uint64_t offset, uint8_t *bytes, size_t len)
 {
-    if (offset < ((struct pipe_sink *)s)->out_lo)
+    if (offset < ((struct pipe_sink *)s)->kept_lo)
         return PLAIT_ERR_NOTFOUND;
     return plait_sink_pipe_peek(s, offset, bytes, len);
 }
@@ -130,13 +131,12 @@ static void run_write(void *ctx)
         p->result_errno = write_some(p, &at, p->out_hi);
 }
 
+/* The last whole block that was written stays, so that the next source's copy of it can be compared. */
 static void recycle(struct pipe_sink *p)
 {
-    uint64_t at = p->out_lo / BLOCK * BLOCK;
-
-    for (; at + BLOCK <= p->out_hi; at += BLOCK) {
-        p->pool[p->pooled++] = *slot(p, at);
-        *slot(p, at) = NULL;
+    for (; p->kept_lo + 2 * BLOCK <= p->out_hi; p->kept_lo += BLOCK) {
+        p->pool[p->pooled++] = *slot(p, p->kept_lo);
+        *slot(p, p->kept_lo) = NULL;
     }
     p->out_lo = p->out_hi;
 }
@@ -231,7 +231,7 @@ struct plait_sink *plait_sink_pipe_open(struct plait_loop *loop, int fd, const c
     p->ring = calloc(p->count, sizeof *p->ring);
     p->pool = calloc(p->count, sizeof *p->pool);
     p->hand = plait_min_u64(HAND_MAX, p->count / 4 * BLOCK);
-    *window_bytes = p->count * BLOCK - p->hand - BLOCK;
+    *window_bytes = p->count * BLOCK - p->hand - 2 * BLOCK;
     plait_work_init(&p->work, loop, run_write, on_written, p);
     if (p->ring != NULL && p->pool != NULL)
         return &p->sink;

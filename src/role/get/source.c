@@ -38,9 +38,16 @@ const char *plait_source_address(const struct plait_source *s)
     return s->redirect != NULL ? s->redirect : s->url;
 }
 
+static bool is_strong(const char *etag)
+{
+    struct plait_etag parsed;
+
+    return etag[0] != '\0' && plait_etag_parse(etag, strlen(etag), &parsed) == PLAIT_OK && !parsed.weak;
+}
+
 const char *plait_source_if_range(const struct plait_source *s)
 {
-    if (s->etag[0] != '\0' && !s->etag_differs)
+    if (is_strong(s->etag) && !s->etag_differs)
         return s->etag;
     return s->last_modified[0] != '\0' && s->last_modified_strong ? s->last_modified : NULL;
 }
@@ -55,9 +62,11 @@ static uint64_t hash(const char *text)
 
 uint64_t plait_source_version(const char *etag, const char *last_modified)
 {
-    if (etag[0] != '\0')
+    if (is_strong(etag))
         return hash(etag);
-    return last_modified[0] != '\0' ? hash(last_modified) : 0;
+    if (last_modified[0] != '\0')
+        return hash(last_modified);
+    return etag[0] != '\0' ? hash(etag) : 0;
 }
 
 static void copy_field(const struct plait_http_head *head, enum plait_http_field field,
@@ -67,15 +76,6 @@ static void copy_field(const struct plait_http_head *head, enum plait_http_field
     const char *value = plait_http_head_get(head, field, &len);
 
     snprintf(out, PLAIT_SOURCE_VALIDATOR_MAX, "%s", len < PLAIT_SOURCE_VALIDATOR_MAX ? value : "");
-}
-
-static void copy_strong_etag(const struct plait_http_head *head, char out[PLAIT_SOURCE_VALIDATOR_MAX])
-{
-    struct plait_etag etag;
-
-    copy_field(head, PLAIT_HTTP_ETAG, out);
-    if (out[0] != '\0' && (plait_etag_parse(out, strlen(out), &etag) != PLAIT_OK || etag.weak))
-        out[0] = '\0';
 }
 
 /* RFC 9110 section 8.8.2.2: a date is a strong validator when it lies clearly before the answer. */
@@ -90,6 +90,16 @@ static bool is_strong_date(const struct plait_http_head *head)
            plait_http_date_parse(modified, modified_len, &modified_s) == PLAIT_OK && modified_s + 1 <= date_s;
 }
 
+/* A weak tag asks for nothing (RFC 9110 section 8.8.1), but another one tells that the content is another. */
+static uint64_t version_of(const struct plait_http_head *head, const char *etag, const char *last_modified)
+{
+    char weak[PLAIT_SOURCE_VALIDATOR_MAX];
+    uint64_t version = plait_source_version(etag, last_modified);
+
+    copy_field(head, PLAIT_HTTP_ETAG, weak);
+    return version != 0 || weak[0] == '\0' ? version : hash(weak);
+}
+
 static void learn(struct plait_source *s, const struct plait_http_head *head, const char *etag,
                   const char *last_modified, uint64_t size)
 {
@@ -97,7 +107,7 @@ static void learn(struct plait_source *s, const struct plait_http_head *head, co
     snprintf(s->etag, sizeof s->etag, "%s", etag);
     snprintf(s->last_modified, sizeof s->last_modified, "%s", last_modified);
     s->last_modified_strong = is_strong_date(head);
-    s->version = plait_source_version(etag, last_modified);
+    s->version = version_of(head, etag, last_modified);
     s->size = size;
 }
 
@@ -115,12 +125,12 @@ enum plait_source_judgement plait_source_on_head(struct plait_source *s, const c
     char etag[PLAIT_SOURCE_VALIDATOR_MAX], last_modified[PLAIT_SOURCE_VALIDATOR_MAX];
     bool redirected = strcmp(head->url, asked) != 0 && !plait_url_same_origin(head->url, asked);
 
-    copy_strong_etag(head, etag);
+    copy_field(head, PLAIT_HTTP_ETAG, etag);
     copy_field(head, PLAIT_HTTP_LAST_MODIFIED, last_modified);
     if (!s->answered)
         learn(s, head, etag, last_modified, size);
-    *version = plait_source_version(etag, last_modified);
-    *strong = etag[0] != '\0';
+    *version = version_of(head, etag, last_modified);
+    *strong = is_strong(etag);
     if (*version != s->version && is_other_machine(s, last_modified, size)) {
         bool news = !s->etag_differs;
         s->etag_differs = true;

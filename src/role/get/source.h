@@ -32,7 +32,9 @@ struct plait_source {
     bool answered;                         /* with an acceptable head, at least once */
     bool etag_differs;                     /* between machines: not to be relied on */
     bool heard;                            /* what it says of digests and of other sources was taken */
-    char etag[PLAIT_SOURCE_VALIDATOR_MAX]; /* strong, of the first good answer, or "" */
+    unsigned refusals;                     /* since its last good answer */
+    bool served_part;                      /* answered with a part, at least once */
+    char etag[PLAIT_SOURCE_VALIDATOR_MAX]; /* of the first good answer, or "" */
     char last_modified[PLAIT_SOURCE_VALIDATOR_MAX];
     bool last_modified_strong;
     uint64_t version;                   /* as told to the fetch; 0 = none */
@@ -66,7 +68,7 @@ enum plait_source_judgement plait_source_on_head(struct plait_source *s, const c
 /* A request to `asked` failed for good. True: it went where a redirect had led; the URL itself may still do.
  */
 bool plait_source_forget_redirect(struct plait_source *s, const char *asked);
-/* The version that these validators stand for, as plait_source_on_head would tell it. */
+/* The version that these validators stand for: a strong ETag, else Last-Modified, else a weak ETag; 0 = none. */
 uint64_t plait_source_version(const char *etag, const char *last_modified);
 
 #endif

@@ -134,11 +134,25 @@ static const char *shown(const struct plait_get *g, int source)
 static void say_path_out(struct plait_get *g, const struct plait_fetch_event *e)
 {
     const struct get_path *p = &g->paths[e->path];
-    const char *route = g->routes.count > 1 ? g->routes.list[p->route].name : "";
+    const char *route = g->opt->route_count > 0 ? g->routes.list[p->route].name : "";
 
     if (p->reason[0] != '\0')
         get_say(g, PLAIT_GET_WARNING, "%s%s%s is left out: %s", shown(g, p->source),
                 route[0] != '\0' ? " over " : "", route, p->reason);
+}
+
+/* Of several paths one brings nothing from the beginning: told once, also if all goes well without it. */
+static void say_path_silent(struct plait_get *g, const struct plait_fetch_event *e)
+{
+    struct get_path *p = &g->paths[e->path];
+    bool named = g->opt->route_count > 0;
+
+    if (p->told || p->bytes > 0 || g->path_count < 2)
+        return;
+    p->told = true;
+    get_say(g, PLAIT_GET_WARNING, "%s%s%s %s%s; going on without, and trying again", shown(g, p->source),
+            named ? " over " : "", named ? g->routes.list[p->route].name : "",
+            p->reason[0] != '\0' ? "cannot be had: " : "does not answer", p->reason);
 }
 
 static void say_event(struct plait_get *g, const struct plait_fetch_event *e)
@@ -147,6 +161,8 @@ static void say_event(struct plait_get *g, const struct plait_fetch_event *e)
     case PLAIT_FETCH_EV_PATH_STATE:
         if (e->state == PLAIT_FETCH_PATH_OUT)
             say_path_out(g, e);
+        else if (e->state == PLAIT_FETCH_PATH_WAIT || e->state == PLAIT_FETCH_PATH_SILENT)
+            say_path_silent(g, e);
         break;
     case PLAIT_FETCH_EV_NO_RANGES:
         if (g->status.size != PLAIT_FETCH_UNKNOWN && g->status.size <= PLAIT_MIB)
@@ -226,18 +242,28 @@ static size_t append(char *text, size_t len, const char *format, ...)
     return n < 0 ? len : plait_min_u64(len + (size_t)n, ERROR_MAX - 1);
 }
 
-/* Every source with what is wrong with it. */
+/* Every source with what is wrong with it; where routes were named, every path. */
 static void list_sources(const struct plait_get *g, char text[ERROR_MAX], const char *what)
 {
+    bool routes = g->opt->route_count > 0;
+    int count = routes ? g->path_count : g->source_count;
     size_t len = 0;
 
     text[0] = '\0';
-    if (g->source_count > 1)
+    if (count > 1)
         len = append(text, len, "%s", what);
-    for (int i = 0; i < g->source_count; i++) {
-        const char *reason = g->sources[i].reason[0] != '\0' ? g->sources[i].reason : "no answer";
-        len = append(text, len, "%s%s: %s", g->source_count > 1 ? "\n  " : "", shown(g, i), reason);
+    for (int i = 0; i < count; i++) {
+        const struct get_path *p = &g->paths[i];
+        const struct plait_source *s = &g->sources[routes ? p->source : i];
+        const char *reason = routes && p->reason[0] != '\0' ? p->reason : s->reason;
+        len = append(text, len, "%s%s%s%s: %s", count > 1 ? "\n  " : "", s->shown, routes ? " over " : "",
+                     routes ? g->routes.list[p->route].name : "", reason[0] != '\0' ? reason : "no answer");
     }
+}
+
+static const char *after_list(const char *text)
+{
+    return strchr(text, '\n') != NULL ? "\n" : "; ";
 }
 
 static void blame_sources(struct plait_get *g, const char *what, const char *advice)
@@ -246,7 +272,7 @@ static void blame_sources(struct plait_get *g, const char *what, const char *adv
     int exit_status = g->condemned ? PLAIT_GET_CONTENT : PLAIT_GET_SOURCES;
 
     list_sources(g, text, what);
-    get_end(g, exit_status, "%s%s%s", text, g->source_count > 1 ? "\n" : "; ", advice);
+    get_end(g, exit_status, "%s%s%s", text, after_list(text), advice);
 }
 
 static void blame_unreachable(struct plait_get *g)
@@ -259,7 +285,7 @@ static void blame_unreachable(struct plait_get *g)
         return;
     }
     list_sources(g, text, "nothing has come from any source for too long:");
-    get_end(g, PLAIT_GET_FAILED, "%s%s%s", text, g->source_count > 1 ? "\n" : "; ",
+    get_end(g, PLAIT_GET_FAILED, "%s%s%s", text, after_list(text),
             g->sink != NULL && !g->sink->in_order
                 ? "what has come is kept: run the same command again to go on"
                 : "run the same command again");

@@ -315,8 +315,7 @@ static int start_registrar(struct plait_relay *relay, const struct plait_secret 
     if (make_url(relay, url, sizeof url) != PLAIT_OK) {
         plait_relay_say("--public URL is needed: %s stands for every address", o->listen);
     } else if (o->name != NULL && !plait_server_id_is_good(o->name)) {
-        plait_relay_say("--name %s: letters, digits, . _ ~ - only, %d at most", o->name,
-                        PLAIT_SERVER_ID_MAX);
+        plait_relay_say("--name %s: letters, digits, . _ ~ - only, %d at most", o->name, PLAIT_SERVER_ID_MAX);
     } else if (reaches != NULL && texts != NULL) {
         for (size_t i = 0; i < relay->allow.count; i++)
             reaches[i] = plait_allow_text(&relay->allow.rules[i], texts[i]);

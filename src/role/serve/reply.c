@@ -36,27 +36,27 @@ static void add(struct MHD_Response *response, const char *name, const char *val
         (void)MHD_add_response_header(response, name, value);
 }
 
-enum MHD_Result plait_reply_send(struct plait_request *r, unsigned status, struct MHD_Response *response,
+enum MHD_Result plait_reply_send(struct plait_exchange *x, unsigned status, struct MHD_Response *response,
                                  uint64_t body_len, int file_fd, uint64_t file_end)
 {
     if (response == NULL)
         return MHD_NO;
     add(response, "Plait", "1");
-    if (atomic_load(&r->server->leaving))
+    if (atomic_load(&x->server->leaving))
         add(response, MHD_HTTP_HEADER_CONNECTION, "close");
-    r->status = status;
-    r->body_len = r->head ? 0 : body_len;
-    plait_clients_answering(r->server->clients, r->fd, file_fd, file_end);
-    enum MHD_Result result = MHD_queue_response(r->connection, status, response);
+    x->status = status;
+    x->body_len = x->head ? 0 : body_len;
+    plait_clients_answering(x->server->clients, x->fd, file_fd, file_end);
+    enum MHD_Result result = MHD_queue_response(x->connection, status, response);
     MHD_destroy_response(response);
     return result;
 }
 
-static enum MHD_Result send_text(struct plait_request *r, unsigned status, struct MHD_Response *response,
+static enum MHD_Result send_text(struct plait_exchange *x, unsigned status, struct MHD_Response *response,
                                  uint64_t len)
 {
     add(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
-    return plait_reply_send(r, status, response, len, -1, 0);
+    return plait_reply_send(x, status, response, len, -1, 0);
 }
 
 /* The status and its name, with fields still to be added. */
@@ -71,7 +71,7 @@ static struct MHD_Response *make_error(unsigned status, size_t *len)
     return response;
 }
 
-enum MHD_Result plait_reply_error(struct plait_request *r, unsigned status)
+enum MHD_Result plait_reply_error(struct plait_exchange *x, unsigned status)
 {
     size_t len;
     struct MHD_Response *response = make_error(status, &len);
@@ -80,51 +80,51 @@ enum MHD_Result plait_reply_error(struct plait_request *r, unsigned status)
         add(response, MHD_HTTP_HEADER_ALLOW, METHODS);
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
         add(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    return send_text(r, status, response, len);
+    return send_text(x, status, response, len);
 }
 
-enum MHD_Result plait_reply_options(struct plait_request *r)
+enum MHD_Result plait_reply_options(struct plait_exchange *x)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
 
     add(response, MHD_HTTP_HEADER_ALLOW, METHODS);
-    return plait_reply_send(r, MHD_HTTP_NO_CONTENT, response, 0, -1, 0);
+    return plait_reply_send(x, MHD_HTTP_NO_CONTENT, response, 0, -1, 0);
 }
 
-enum MHD_Result plait_reply_slash(struct plait_request *r)
+enum MHD_Result plait_reply_slash(struct plait_exchange *x)
 {
     char location[3 * PLAIT_TARGET_PATH_SIZE + 3] = "/";
     size_t len;
 
-    if (plait_target_encode(r->target.path, location + 1, sizeof location - 2) != PLAIT_OK)
-        return plait_reply_error(r, MHD_HTTP_NOT_FOUND);
+    if (plait_target_encode(x->target.path, location + 1, sizeof location - 2) != PLAIT_OK)
+        return plait_reply_error(x, MHD_HTTP_NOT_FOUND);
     strcat(location, "/");
     struct MHD_Response *response = make_error(MHD_HTTP_MOVED_PERMANENTLY, &len);
     add(response, MHD_HTTP_HEADER_LOCATION, location);
-    return send_text(r, MHD_HTTP_MOVED_PERMANENTLY, response, len);
+    return send_text(x, MHD_HTTP_MOVED_PERMANENTLY, response, len);
 }
 
-enum MHD_Result plait_reply_listing(struct plait_request *r, int fd, bool json)
+enum MHD_Result plait_reply_listing(struct plait_exchange *x, int fd, bool json)
 {
-    struct plait_server *s = r->server;
+    struct plait_server *s = x->server;
     struct plait_listing listing;
     char *text = NULL;
     size_t len = 0;
-    int rc = plait_listing_read(&listing, &s->root, fd, r->target.path, s->dotfiles);
+    int rc = plait_listing_read(&listing, &s->root, fd, x->target.path, s->dotfiles);
 
     if (rc == PLAIT_OK) {
-        rc = json ? plait_listing_json(&listing, r->target.path, s->digests, &text, &len)
-                  : plait_listing_html(&listing, r->target.path, &text, &len);
+        rc = json ? plait_listing_json(&listing, x->target.path, s->digests, &text, &len)
+                  : plait_listing_html(&listing, x->target.path, &text, &len);
         plait_listing_done(&listing);
     }
     if (rc != PLAIT_OK)
-        return plait_reply_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR);
+        return plait_reply_error(x, MHD_HTTP_INTERNAL_SERVER_ERROR);
     struct MHD_Response *response = MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
     if (response == NULL)
         free(text);
     add(response, MHD_HTTP_HEADER_CONTENT_TYPE, json ? "application/json" : "text/html; charset=utf-8");
     add(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
-    return send_text(r, MHD_HTTP_OK, response, len);
+    return send_text(x, MHD_HTTP_OK, response, len);
 }
 
 /* Files. */
@@ -138,15 +138,15 @@ struct file {
 };
 
 /* RFC 9530: of the whole file, whatever part of it is sent. */
-static void add_digest(struct plait_request *r, const struct file *f, struct MHD_Response *response)
+static void add_digest(struct plait_exchange *x, const struct file *f, struct MHD_Response *response)
 {
     char value[64] = "sha-256=:";
     uint8_t sha256[PLAIT_SHA256_LEN];
 
-    if (r->server->digests == NULL)
+    if (x->server->digests == NULL)
         return;
-    if (!plait_digest_cache_find(r->server->digests, f->st, sha256)) {
-        plait_digest_cache_ask(r->server->digests, f->path, f->st);
+    if (!plait_digest_cache_find(x->server->digests, f->st, sha256)) {
+        plait_digest_cache_ask(x->server->digests, f->path, f->st);
         return;
     }
     size_t len = strlen(value);
@@ -156,13 +156,13 @@ static void add_digest(struct plait_request *r, const struct file *f, struct MHD
     add(response, "Repr-Digest", value);
 }
 
-static void add_version(struct plait_request *r, const struct file *f, struct MHD_Response *response)
+static void add_version(struct plait_exchange *x, const struct file *f, struct MHD_Response *response)
 {
     add(response, MHD_HTTP_HEADER_ETAG, f->version.etag);
     if (f->version.last_modified[0] != '\0')
         add(response, MHD_HTTP_HEADER_LAST_MODIFIED, f->version.last_modified);
     add(response, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
-    add_digest(r, f, response);
+    add_digest(x, f, response);
 }
 
 /* For TLS, whose records are made in our memory: read here, in larger pieces than libmicrohttpd would. */
@@ -221,12 +221,12 @@ static struct MHD_Response *make_body(int fd, uint64_t lo, uint64_t len)
     return response;
 }
 
-static struct MHD_Response *take_file(const struct plait_request *r, struct file *f, uint64_t lo,
+static struct MHD_Response *take_file(const struct plait_exchange *x, struct file *f, uint64_t lo,
                                       uint64_t len)
 {
     if (len >= READ_AHEAD_MIN)
         (void)posix_fadvise(f->fd, (off_t)lo, (off_t)len, POSIX_FADV_SEQUENTIAL);
-    if (r->server->tls != NULL)
+    if (x->server->tls != NULL)
         return make_body(f->fd, lo, len);
     struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(len, f->fd, lo);
     if (response == NULL)
@@ -234,28 +234,28 @@ static struct MHD_Response *take_file(const struct plait_request *r, struct file
     return response;
 }
 
-static enum MHD_Result send_whole(struct plait_request *r, struct file *f, unsigned status)
+static enum MHD_Result send_whole(struct plait_exchange *x, struct file *f, unsigned status)
 {
     int fd = f->fd;
-    struct MHD_Response *response = take_file(r, f, 0, f->size);
+    struct MHD_Response *response = take_file(x, f, 0, f->size);
 
-    add_version(r, f, response);
+    add_version(x, f, response);
     if (status == MHD_HTTP_OK)
         add(response, MHD_HTTP_HEADER_CONTENT_TYPE, f->type);
-    return plait_reply_send(r, status, response, status == MHD_HTTP_OK ? f->size : 0, fd, f->size);
+    return plait_reply_send(x, status, response, status == MHD_HTTP_OK ? f->size : 0, fd, f->size);
 }
 
-static enum MHD_Result send_range(struct plait_request *r, struct file *f, struct plait_range range)
+static enum MHD_Result send_range(struct plait_exchange *x, struct file *f, struct plait_range range)
 {
     char value[80];
     int fd = f->fd;
-    struct MHD_Response *response = take_file(r, f, range.lo, range.hi - range.lo);
+    struct MHD_Response *response = take_file(x, f, range.lo, range.hi - range.lo);
 
     snprintf(value, sizeof value, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, range.lo, range.hi - 1, f->size);
-    add_version(r, f, response);
+    add_version(x, f, response);
     add(response, MHD_HTTP_HEADER_CONTENT_TYPE, f->type);
     add(response, MHD_HTTP_HEADER_CONTENT_RANGE, value);
-    return plait_reply_send(r, MHD_HTTP_PARTIAL_CONTENT, response, range.hi - range.lo, fd, range.hi);
+    return plait_reply_send(x, MHD_HTTP_PARTIAL_CONTENT, response, range.hi - range.lo, fd, range.hi);
 }
 
 static ssize_t read_parts(void *cls, uint64_t at, char *out, size_t max)
@@ -270,7 +270,7 @@ static void free_parts(void *cls)
     plait_multipart_free(cls);
 }
 
-static enum MHD_Result send_parts(struct plait_request *r, struct file *f,
+static enum MHD_Result send_parts(struct plait_exchange *x, struct file *f,
                                   const struct plait_range_set *ranges)
 {
     char type[64 + PLAIT_BOUNDARY_SIZE];
@@ -284,12 +284,12 @@ static enum MHD_Result send_parts(struct plait_request *r, struct file *f,
         MHD_create_response_from_callback(len, PART_READ_SIZE, read_parts, parts, free_parts);
     if (response == NULL)
         plait_multipart_free(parts);
-    add_version(r, f, response);
+    add_version(x, f, response);
     add(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    return plait_reply_send(r, MHD_HTTP_PARTIAL_CONTENT, response, len, -1, 0);
+    return plait_reply_send(x, MHD_HTTP_PARTIAL_CONTENT, response, len, -1, 0);
 }
 
-static enum MHD_Result send_unsatisfiable(struct plait_request *r, struct file *f)
+static enum MHD_Result send_unsatisfiable(struct plait_exchange *x, struct file *f)
 {
     char value[64];
     size_t len;
@@ -298,45 +298,46 @@ static enum MHD_Result send_unsatisfiable(struct plait_request *r, struct file *
     close(f->fd);
     snprintf(value, sizeof value, "bytes */%" PRIu64, f->size);
     add(response, MHD_HTTP_HEADER_CONTENT_RANGE, value);
-    return plait_reply_send(r, MHD_HTTP_RANGE_NOT_SATISFIABLE, response, len, -1, 0);
+    return plait_reply_send(x, MHD_HTTP_RANGE_NOT_SATISFIABLE, response, len, -1, 0);
 }
 
 /* Range is defined for GET alone (RFC 9110 section 14.2). */
-static enum MHD_Result send_ranges(struct plait_request *r, struct file *f)
+static enum MHD_Result send_ranges(struct plait_exchange *x, struct file *f)
 {
-    const char *range = r->head ? NULL : plait_request_field(r, MHD_HTTP_HEADER_RANGE);
+    const char *range = x->head ? NULL : plait_exchange_field(x, MHD_HTTP_HEADER_RANGE);
     struct plait_range_set set;
 
-    if (range == NULL || !plait_if_range_holds(plait_request_field(r, MHD_HTTP_HEADER_IF_RANGE), &f->version))
-        return send_whole(r, f, MHD_HTTP_OK);
+    if (range == NULL ||
+        !plait_if_range_holds(plait_exchange_field(x, MHD_HTTP_HEADER_IF_RANGE), &f->version))
+        return send_whole(x, f, MHD_HTTP_OK);
     int rc = plait_range_parse(range, strlen(range), f->size, &set);
     if (rc == PLAIT_ERR_RANGE)
-        return send_unsatisfiable(r, f);
+        return send_unsatisfiable(x, f);
     if (rc != PLAIT_OK)
-        return send_whole(r, f, MHD_HTTP_OK);
-    return set.count == 1 ? send_range(r, f, set.at[0]) : send_parts(r, f, &set);
+        return send_whole(x, f, MHD_HTTP_OK);
+    return set.count == 1 ? send_range(x, f, set.at[0]) : send_parts(x, f, &set);
 }
 
-enum MHD_Result plait_reply_file(struct plait_request *r, int fd, const struct stat *st, const char *path)
+enum MHD_Result plait_reply_file(struct plait_exchange *x, int fd, const struct stat *st, const char *path)
 {
     struct file f = {
-        fd, st, path, plait_mime_of(&r->server->mime, path), (uint64_t)st->st_size, {.weak = false}};
+        fd, st, path, plait_mime_of(&x->server->mime, path), (uint64_t)st->st_size, {.weak = false}};
     struct plait_conditions conditions = {
-        .if_match = plait_request_field(r, MHD_HTTP_HEADER_IF_MATCH),
-        .if_none_match = plait_request_field(r, MHD_HTTP_HEADER_IF_NONE_MATCH),
-        .if_modified_since = plait_request_field(r, MHD_HTTP_HEADER_IF_MODIFIED_SINCE),
-        .if_unmodified_since = plait_request_field(r, MHD_HTTP_HEADER_IF_UNMODIFIED_SINCE),
+        .if_match = plait_exchange_field(x, MHD_HTTP_HEADER_IF_MATCH),
+        .if_none_match = plait_exchange_field(x, MHD_HTTP_HEADER_IF_NONE_MATCH),
+        .if_modified_since = plait_exchange_field(x, MHD_HTTP_HEADER_IF_MODIFIED_SINCE),
+        .if_unmodified_since = plait_exchange_field(x, MHD_HTTP_HEADER_IF_UNMODIFIED_SINCE),
     };
 
-    plait_version_of(st, r->at_ns, &f.version);
+    plait_version_of(st, x->at_ns, &f.version);
     switch (plait_conditions_judge(&conditions, &f.version)) {
     case PLAIT_VERDICT_UNMODIFIED:
-        return send_whole(r, &f, MHD_HTTP_NOT_MODIFIED);
+        return send_whole(x, &f, MHD_HTTP_NOT_MODIFIED);
     case PLAIT_VERDICT_FAILED:
         close(fd);
-        return plait_reply_error(r, MHD_HTTP_PRECONDITION_FAILED);
+        return plait_reply_error(x, MHD_HTTP_PRECONDITION_FAILED);
     case PLAIT_VERDICT_GO:
         break;
     }
-    return send_ranges(r, &f);
+    return send_ranges(x, &f);
 }

@@ -10,26 +10,26 @@
 
 #include <sys/stat.h>
 
-#include "request.h"
+#include "exchange.h"
 
 /* A short text with the status and its name. */
-enum MHD_Result plait_reply_error(struct plait_request *r, unsigned status);
+enum MHD_Result plait_reply_error(struct plait_exchange *x, unsigned status);
 /* What the methods are. */
-enum MHD_Result plait_reply_options(struct plait_request *r);
+enum MHD_Result plait_reply_options(struct plait_exchange *x);
 /* To the same directory, with a slash at its end. */
-enum MHD_Result plait_reply_slash(struct plait_request *r);
+enum MHD_Result plait_reply_slash(struct plait_exchange *x);
 /* The file, or of it what the request's conditions and ranges leave. Takes the descriptor. `path` is its
  * name. */
-enum MHD_Result plait_reply_file(struct plait_request *r, int fd, const struct stat *st, const char *path);
+enum MHD_Result plait_reply_file(struct plait_exchange *x, int fd, const struct stat *st, const char *path);
 /* What lies in the directory, as JSON or HTML. Borrows the descriptor. */
-enum MHD_Result plait_reply_listing(struct plait_request *r, int fd, bool json);
+enum MHD_Result plait_reply_listing(struct plait_exchange *x, int fd, bool json);
 
 /*
  * Queues the response (taken; NULL without memory) with what all answers have in common. Where it is sent
  * straight from a file, `file_fd` is the file and `file_end` the end of what is needed of it; otherwise
  * file_fd is -1.
  */
-enum MHD_Result plait_reply_send(struct plait_request *r, unsigned status, struct MHD_Response *response,
+enum MHD_Result plait_reply_send(struct plait_exchange *x, unsigned status, struct MHD_Response *response,
                                  uint64_t body_len, int file_fd, uint64_t file_end);
 
 #endif

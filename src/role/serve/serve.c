@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -254,9 +255,10 @@ static int load_tls(struct serve *s)
         rc = plait_tls_reload(s->server.tls, &changed, &file, &why);
     else
         file = why = "no memory";
-    if (rc != PLAIT_OK)
-        complain_of_tls(s, PLAIT_SERVE_ERROR, rc, file, why, "");
-    return rc;
+    if (rc == PLAIT_OK)
+        return PLAIT_OK;
+    complain_of_tls(s, PLAIT_SERVE_ERROR, rc, file, why, "");
+    return PLAIT_ERR_IO;
 }
 
 static int make_tables(struct serve *s)
@@ -489,6 +491,8 @@ int plait_serve_run(const struct plait_serve_options *options, const struct plai
     s->digest_fd = s->pem.keeper_fd = -1;
     atomic_init(&s->server.leaving, false);
     signal(SIGPIPE, SIG_IGN);
+    /* The buffers of answers over TLS are of this size; from the heap they would be cleared, and so become resident. */
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     int rc = prepare(s);
     if (rc == PLAIT_OK)
         rc = run_loop(s);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "request.h"
+#include "exchange.h"
 
 /* Of each connection: a request's head has to fit in it, together with that of its answer. */
 #define HEAD_MEMORY ((size_t)32 * 1024)
@@ -27,21 +27,21 @@ static struct MHD_Daemon *start_one(struct plait_server *server, const struct pl
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)o->stall_s, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)HEAD_MEMORY, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
-        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)plait_request_unescape, server},
-        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)plait_request_begin, server},
-        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)plait_request_end, server},
-        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)plait_request_connection, server},
+        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)plait_exchange_unescape, server},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)plait_exchange_begin, server},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)plait_exchange_end, server},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)plait_exchange_connection, server},
         {MHD_OPTION_END, 0, NULL},
     };
     size_t n = 9;
 
     if (o->cert == NULL)
-        return MHD_start_daemon(flags, 0, NULL, NULL, plait_request_handle, server, MHD_OPTION_ARRAY, items,
+        return MHD_start_daemon(flags, 0, NULL, NULL, plait_exchange_handle, server, MHD_OPTION_ARRAY, items,
                                 MHD_OPTION_END);
     items[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->cert};
     items[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->key};
     items[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-    return MHD_start_daemon(flags | MHD_USE_TLS, 0, NULL, NULL, plait_request_handle, server,
+    return MHD_start_daemon(flags | MHD_USE_TLS, 0, NULL, NULL, plait_exchange_handle, server,
                             MHD_OPTION_HTTPS_PRIORITIES, PLAIT_TLS_PRIORITY, MHD_OPTION_ARRAY, items,
                             MHD_OPTION_END);
 }

@@ -3,8 +3,8 @@
  *
  * They are called in the daemon's threads, and one request stays in one thread.
  */
-#ifndef PLAIT_SERVE_REQUEST_H
-#define PLAIT_SERVE_REQUEST_H
+#ifndef PLAIT_SERVE_EXCHANGE_H
+#define PLAIT_SERVE_EXCHANGE_H
 
 #include <microhttpd.h>
 #include <stdbool.h>
@@ -13,7 +13,7 @@
 #include "server.h"
 #include "target.h"
 
-struct plait_request {
+struct plait_exchange {
     struct plait_server *server;       /* borrowed */
     struct MHD_Connection *connection; /* borrowed */
     int fd;                            /* of the connection; borrowed */
@@ -31,20 +31,20 @@ struct plait_request {
 
 /* `cls` is a struct plait_server in all of them. */
 
-void *plait_request_begin(void *cls, const char *uri, struct MHD_Connection *connection);
-enum MHD_Result plait_request_handle(void *cls, struct MHD_Connection *connection, const char *url,
-                                     const char *method, const char *version, const char *upload,
-                                     size_t *upload_len, void **context);
-void plait_request_end(void *cls, struct MHD_Connection *connection, void **context,
-                       enum MHD_RequestTerminationCode code);
-void plait_request_connection(void *cls, struct MHD_Connection *connection, void **context,
-                              enum MHD_ConnectionNotificationCode code);
+void *plait_exchange_begin(void *cls, const char *uri, struct MHD_Connection *connection);
+enum MHD_Result plait_exchange_handle(void *cls, struct MHD_Connection *connection, const char *url,
+                                      const char *method, const char *version, const char *upload,
+                                      size_t *upload_len, void **context);
+void plait_exchange_end(void *cls, struct MHD_Connection *connection, void **context,
+                        enum MHD_RequestTerminationCode code);
+void plait_exchange_connection(void *cls, struct MHD_Connection *connection, void **context,
+                               enum MHD_ConnectionNotificationCode code);
 
 /* For MHD_OPTION_UNESCAPE_CALLBACK: leaves everything as it was sent, for plait_target_parse to decode once.
  */
-size_t plait_request_unescape(void *cls, struct MHD_Connection *connection, char *s);
+size_t plait_exchange_unescape(void *cls, struct MHD_Connection *connection, char *s);
 
 /* A field of the request, or NULL; valid until its end. */
-const char *plait_request_field(const struct plait_request *r, const char *name);
+const char *plait_exchange_field(const struct plait_exchange *x, const char *name);
 
 #endif
