@@ -76,7 +76,7 @@ struct plait_http_head {
 const char *plait_http_head_get(const struct plait_http_head *head, enum plait_http_field field, size_t *len);
 
 struct plait_http_connected {
-    uint64_t rtt_ns;   /* of the TCP handshake, 0 = unknown */
+    uint64_t rtt_ns;   /* of the TCP handshake with the server; 0 = unknown, as through a proxy */
     const char *local; /* the address it leaves from, as text */
 };
 

@@ -243,6 +243,32 @@ static int find_fd(const struct plait_http_lane *lane, const char *local_ip, int
     return -1;
 }
 
+/* Of a URL, written out or usual for its scheme; −1 where there is none. */
+static int port_of_url(const char *url)
+{
+    CURLU *u = curl_url();
+    char *text = NULL;
+    int port = -1;
+
+    if (u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_PORT, &text, CURLU_DEFAULT_PORT) == CURLUE_OK)
+        port = atoi(text);
+    curl_free(text);
+    curl_url_cleanup(u);
+    return port;
+}
+
+/* A handshake with a proxy says nothing of the way to the server. The environment may name one, too. */
+static bool is_by_proxy(const struct plait_http_lane *lane, int remote_port)
+{
+    char *url = NULL;
+
+    if (lane->proxy != NULL)
+        return true;
+    curl_easy_getinfo(lane->easy, CURLINFO_EFFECTIVE_URL, &url);
+    return url == NULL || port_of_url(url) != remote_port;
+}
+
 /* The connection stands, the request has not been sent: the last moment to see where it would go. */
 static int before_request(void *userp, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
@@ -250,7 +276,6 @@ static int before_request(void *userp, char *remote_ip, char *local_ip, int remo
     int fd = find_fd(lane, local_ip, local_port);
 
     (void)remote_ip;
-    (void)remote_port;
     if (fd < 0 || (lane->egress != NULL && plait_egress_verify(lane->egress, fd) != PLAIT_EGRESS_OK)) {
         lane->egress_fail = PLAIT_EGRESS_ASTRAY;
         return CURL_PREREQFUNC_ABORT;
@@ -258,7 +283,8 @@ static int before_request(void *userp, char *remote_ip, char *local_ip, int remo
     if (!lane->fresh)
         return CURL_PREREQFUNC_OK;
     lane->fresh = false;
-    struct plait_http_connected connected = {plait_tcp_rtt_ns(fd), local_ip};
+    struct plait_http_connected connected = {is_by_proxy(lane, remote_port) ? 0 : plait_tcp_rtt_ns(fd),
+                                             local_ip};
     lane->dropped = lane->events->connected != NULL && !lane->events->connected(lane->ctx, &connected);
     return lane->dropped ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }

@@ -153,7 +153,7 @@ bool fetch_take_back(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source
     for (uint64_t from = lo; from < hi && plait_blockmap_find(&f->map, from, PLAIT_BLOCK_DONE, &e);
          from = e.hi) {
         e.hi = plait_min_u64(e.hi, hi);
-        if (e.lo >= hi || (source != PLAIT_FETCH_NO_SOURCE && e.owner != source))
+        if (e.lo >= hi || (source != PLAIT_FETCH_NO_SOURCE && fetch_owner_source(e.owner) != source))
             continue;
         if (e.lo < f->emitted)
             clean = false;
@@ -164,6 +164,11 @@ bool fetch_take_back(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source
     }
     f->replan = true;
     return clean;
+}
+
+int fetch_owner_source(int owner)
+{
+    return owner >= OWNER_RESUMED ? owner - OWNER_RESUMED - 1 : owner;
 }
 
 void fetch_set_size(struct plait_fetch *f, uint64_t size)
@@ -242,7 +247,7 @@ int plait_fetch_resume(struct plait_fetch *f, uint64_t lo, uint64_t hi, int sour
 {
     if (f->path_count > 0 || source >= f->source_count)
         return PLAIT_ERR_STATE;
-    return plait_blockmap_mark(&f->map, lo, hi, PLAIT_BLOCK_DONE, source);
+    return plait_blockmap_mark(&f->map, lo, hi, PLAIT_BLOCK_DONE, OWNER_RESUMED + 1 + source);
 }
 
 void plait_fetch_set_digest_known(struct plait_fetch *f)
@@ -870,6 +875,6 @@ bool plait_fetch_kept_range(const struct plait_fetch *f, uint64_t from, uint64_t
         return false;
     *lo = e.lo;
     *hi = e.hi;
-    *source = e.owner;
+    *source = fetch_owner_source(e.owner);
     return true;
 }

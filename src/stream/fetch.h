@@ -78,11 +78,11 @@ enum plait_fetch_fail {
     PLAIT_FETCH_FAIL_CONFLICT,    /* two sources differ and nothing decides: conflict_source_a/_b,
                                      conflict_offset */
     PLAIT_FETCH_FAIL_SIZES,       /* two sources state different sizes and nothing decides */
-    PLAIT_FETCH_FAIL_CHANGED,     /* the only source changed its version meanwhile */
-    PLAIT_FETCH_FAIL_TAINTED,     /* bytes of a condemned source were already emitted */
-    PLAIT_FETCH_FAIL_NO_RESUME,   /* a source without ranges broke off, and cannot be continued safely */
-    PLAIT_FETCH_FAIL_CONTENT,     /* no choice of sources gives the known digest */
-    PLAIT_FETCH_FAIL_STORE,       /* store->write failed */
+    PLAIT_FETCH_FAIL_CHANGED, /* the only source changed its version meanwhile, or what was resumed is another */
+    PLAIT_FETCH_FAIL_TAINTED,   /* bytes of a condemned source were already emitted */
+    PLAIT_FETCH_FAIL_NO_RESUME, /* a source without ranges broke off, and cannot be continued safely */
+    PLAIT_FETCH_FAIL_CONTENT,   /* no choice of sources gives the known digest */
+    PLAIT_FETCH_FAIL_STORE,     /* store->write failed */
     PLAIT_FETCH_FAIL_NOMEM,
 };
 

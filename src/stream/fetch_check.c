@@ -102,9 +102,12 @@ static void settle(struct plait_fetch *f, uint64_t now, int check)
     if (c->a_have < c->len || c->b_have < c->len)
         return;
     if (c->source_a != c->source_b && c->source_a != PLAIT_FETCH_NO_SOURCE) {
-        if (memcmp(c->a, c->b, c->len) == 0)
+        bool same = memcmp(c->a, c->b, c->len) == 0;
+        if (c->source_a >= OWNER_RESUMED && !same)
+            fetch_fail(f, PLAIT_FETCH_FAIL_CHANGED); /* what an earlier run left is of another version */
+        else if (same && c->source_a < OWNER_RESUMED)
             f->sources[c->source_a].vetted = f->sources[c->source_b].vetted = true;
-        else
+        else if (!same)
             on_differ(f, now, c->source_a, c->source_b, c->lo, c->len, c->a, c->b);
     }
     check_drop(f, check);
@@ -150,7 +153,7 @@ bool check_again(struct plait_fetch *f, uint64_t now, int source, uint64_t offse
         size_t n = (size_t)plait_min_u64(len - done, sizeof kept);
         int err = f->config.store.read(f->config.store.ctx, offset + done, kept, n);
         if (err == PLAIT_OK && memcmp(kept, bytes + done, n) != 0) {
-            bool known = plait_blockmap_at(&f->map, offset + done, &e) && e.owner != PLAIT_FETCH_NO_SOURCE;
+            bool known = plait_blockmap_at(&f->map, offset + done, &e) && e.owner < OWNER_RESUMED;
             if (!known || e.owner == source)
                 fetch_fail(f, PLAIT_FETCH_FAIL_CHANGED);
             else
@@ -472,7 +475,7 @@ static int contributor(const struct plait_fetch *f, uint64_t lo, uint64_t hi, in
     *count = 0;
     for (uint64_t from = lo; plait_blockmap_find(&f->map, from, PLAIT_BLOCK_DONE, &e) && e.lo < hi;
          from = e.hi) {
-        if (e.owner < 0) {
+        if (e.owner >= OWNER_RESUMED) {
             ++*count; /* of an earlier run: nobody to blame */
             continue;
         }

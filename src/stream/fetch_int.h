@@ -24,6 +24,8 @@
 #define EVENTS_MAX      64
 #define PINS_MAX        16
 #define STRIKES_MAX     3 /* malformed answers before a source is left out */
+/* Owners of kept bytes: a source, or (an earlier run had it from) source OWNER_RESUMED + 1 + source. */
+#define OWNER_RESUMED   PLAIT_FETCH_SOURCES_MAX
 #define NO_CHECK        (-1)
 #define NO_LANE         (-1)
 
@@ -177,6 +179,8 @@ void fetch_close_lane(struct plait_fetch *f, int lane);
 /* All kept bytes of [lo, hi) that came from `source` (or any, NO_SOURCE) are free again; false if some were
  * emitted. */
 bool fetch_take_back(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source, uint64_t *bytes);
+/* The source of kept bytes, whichever run they came in; PLAIT_FETCH_NO_SOURCE where nobody knows. */
+int fetch_owner_source(int owner);
 void fetch_set_size(struct plait_fetch *f, uint64_t size);
 void fetch_check_done(struct plait_fetch *f, uint64_t now);
 

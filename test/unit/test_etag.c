@@ -70,7 +70,7 @@ static void judging(void **state)
     const enum plait_verdict go = PLAIT_VERDICT_GO, same = PLAIT_VERDICT_UNMODIFIED,
                              failed = PLAIT_VERDICT_FAILED;
     const char *date = "Tue, 14 Nov 2023 22:13:20 GMT", *before = "Tue, 14 Nov 2023 22:13:19 GMT";
-    struct plait_version v = version(NOW_S, 1, NOW_S + 1000), w = version(NOW_S, 1, NOW_S);
+    struct plait_version v = version(NOW_S, 499000000, NOW_S + 1000), w = version(NOW_S, 499000000, NOW_S);
     char weak[PLAIT_ETAG_SIZE + 2] = "W/", list[2 * PLAIT_ETAG_SIZE + 32] = "\"a\"  ,, W/\"b,c\",";
     const struct {
         struct plait_conditions c; /* match, none match, modified, unmodified */
@@ -115,7 +115,8 @@ static void judging(void **state)
 
 static void if_range(void **state)
 {
-    struct plait_version v = version(NOW_S, 1, NOW_S + 1000), fresh = version(NOW_S, 1, NOW_S);
+    struct plait_version v = version(NOW_S, 499000000, NOW_S + 1000),
+                         fresh = version(NOW_S, 499000000, NOW_S);
     char weak[PLAIT_ETAG_SIZE + 2] = "W/", more[PLAIT_ETAG_SIZE + 8];
 
     (void)state;

@@ -202,6 +202,11 @@ static void fetch_on(struct plait_get *g)
         emitted = g->emitted;
         fetch_once(g);
     } while (g->emitted != emitted && !g->ending);
+    if (g->status.fail == PLAIT_FETCH_FAIL_CHANGED && g->resume_used) {
+        g->restart = "what an earlier run left is not what the source has now";
+        plait_timer_set(&g->deadline, g->loop.now);
+        return;
+    }
     if (g->status.fail != PLAIT_FETCH_FAIL_NONE)
         get_blame(g);
     else if (g->status.done)
