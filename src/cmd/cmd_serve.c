@@ -261,16 +261,19 @@ static void say(void *ctx, enum plait_serve_level level, const char *text)
 static void print_json(const struct plait_serve_start *start)
 {
     json_t *urls = json_array();
+    json_t *addresses = json_array();
     json_t *ports = json_array();
     char url[128];
 
     for (size_t i = 0; i < start->count; i++) {
         snprintf(url, sizeof url, "%s://%s/", start->scheme, start->addresses[i]);
         json_array_append_new(urls, json_string(url));
+        json_array_append_new(addresses, json_string(start->addresses[i]));
         json_array_append_new(ports, json_integer(start->ports[i]));
     }
-    json_t *line = json_pack("{s:s, s:I, s:s, s:o, s:o}", "event", "listening", "pid", (json_int_t)getpid(),
-                             "user", start->user, "urls", urls, "ports", ports);
+    json_t *line =
+        json_pack("{s:s, s:I, s:s, s:o, s:o, s:o}", "event", "listening", "pid", (json_int_t)getpid(), "user",
+                  start->user, "addresses", addresses, "ports", ports, "urls", urls);
     if (line != NULL && json_dumpf(line, stdout, JSON_COMPACT) == 0)
         putchar('\n');
     json_decref(line);

@@ -38,13 +38,14 @@ enum lane_state {
 
 struct lane {
     enum lane_state state;
-    bool connected; /* its connection can be used again */
-    bool close_due; /* a CLOSE is to be sent */
-    bool whole;     /* the answer is the stream from 0 on, whatever was asked */
-    bool given_up;  /* silent: its bytes were given to others, but may still come */
-    bool probe;     /* asks for bytes without owning them: the path is on trial, or they are doubled */
-    bool doubled;   /* its rest is also asked for elsewhere */
-    int check;      /* what [asked_lo, lo) is compared for, or NO_CHECK */
+    bool connected;  /* its connection can be used again */
+    bool close_due;  /* a CLOSE is to be sent */
+    bool whole;      /* the answer is the stream from 0 on, whatever was asked */
+    bool given_up;   /* silent: its bytes were given to others, but may still come */
+    bool probe;      /* asks for bytes without owning them: the path is on trial, or they are doubled */
+    bool doubled;    /* its rest is also asked for elsewhere */
+    unsigned thefts; /* how often its bytes were taken from one lane for the next */
+    int check;       /* what [asked_lo, lo) is compared for, or NO_CHECK */
     uint64_t asked_lo, asked_hi;
     uint64_t lo, hi;     /* wanted: lo >= asked_lo; hi shrinks when the tail is stolen */
     uint64_t at;         /* next offset of the body */

@@ -26,10 +26,13 @@
 #define CHUNK_NS_MAX      (4 * PLAIT_S)
 #define GAIN_NS_MIN       (10 * PLAIT_MS)
 #define SAME_PATH_GAIN_NS (50 * PLAIT_MS)
-#define WORTH             0.1 /* a steal costs a connection: it must save so much of what is left */
-#define BISECTIONS        12
-#define DOUBLED_PERCENT   2
-#define ALIGN             (4 * PLAIT_KIB)
+#define THEFTS_FREE                                                                                          \
+    3 /* bytes may be taken so often from one lane for the next; then it must save ever more */
+#define THEFTS_MAX      12
+#define WORTH           0.1 /* a steal costs a connection: it must save so much of what is left */
+#define BISECTIONS      12
+#define DOUBLED_PERCENT 2
+#define ALIGN           (4 * PLAIT_KIB)
 
 static uint64_t window_end(const struct plait_fetch *f)
 {
@@ -397,6 +400,8 @@ static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim,
         return 0;
     if (vl->state == LANE_OPENING) /* its connection may be lost */
         gain_s += plait_to_s(vp->est.rtt_min_ns);
+    for (unsigned n = THEFTS_FREE; n < vl->thefts && n < THEFTS_MAX; n++)
+        gain_s *= 2; /* it must come to an end */
     for (int step = 0; step < BISECTIONS; step++) {
         double middle = (least + most) / 2;
         if (thief_finish_s(f, thief, tp == vp, middle, now) <
@@ -475,6 +480,10 @@ static bool plan_steal(struct plait_fetch *f, int id, uint64_t now, struct plait
     if (even < hi && lo > l->lo)
         lo = even;
     l->hi = lo;
+    unsigned thefts = l->thefts + 1;
+    if (l->state == LANE_OPENING &&
+        now - l->opened > path_lag_ns(&f->paths[victim / PLAIT_FETCH_LANES_MAX], l))
+        path_learn_lag(&f->paths[victim / PLAIT_FETCH_LANES_MAX], now - l->opened); /* at least that long */
     fetch_event(f, (struct plait_fetch_event){.kind = PLAIT_FETCH_EV_STEAL,
                                               .path = id / PLAIT_FETCH_LANES_MAX,
                                               .other_path = victim / PLAIT_FETCH_LANES_MAX,
@@ -482,7 +491,9 @@ static bool plan_steal(struct plait_fetch *f, int id, uint64_t now, struct plait
     fetch_mark(f, lo, hi, PLAIT_BLOCK_TAKEN, id);
     if (l->state == LANE_OPENING && l->hi <= l->lo)
         fetch_close_lane(f, victim);
-    return open_owned(f, id, lo, hi, now, cmd);
+    bool opened = open_owned(f, id, lo, hi, now, cmd);
+    fetch_lane(f, id)->thefts = thefts;
+    return opened;
 }
 
 /* Whether a request that owns nothing already asks for bytes of [lo, hi). */

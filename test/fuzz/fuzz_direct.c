@@ -25,7 +25,7 @@ static void check_registration(const struct plait_registration *r)
     char *text = plait_registration_encode(r);
 
     check_entries(r->entries, r->count);
-    FUZZ_CHECK(strncmp(r->url, "http", 4) == 0 && strpbrk(r->url, " \r\n\"<>@") == NULL);
+    FUZZ_CHECK(strncasecmp(r->url, "http", 4) == 0 && strpbrk(r->url, " \r\n\"<>@") == NULL);
     FUZZ_CHECK(r->ttl_ms >= PLAIT_REGISTRATION_TTL_MS_MIN && r->ttl_ms <= PLAIT_REGISTRATION_TTL_MS_MAX);
     FUZZ_CHECK(text != NULL);
     int err = plait_registration_decode(text, strlen(text), true, &again, fault);

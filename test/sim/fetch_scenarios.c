@@ -63,7 +63,7 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"one-byte-in-a-pipe", {{{20, 20}, {50, 50}}, .size = 1}, {.window_bytes = PLAIT_MIB}, .seconds = 0.3},
     {"64-KiB", {{{20, 20}, {50, 50}}, .size = 65536}, .seconds = 0.3},
     {"odd-size", {{{20, 20}, {50, 50}}, .size = 1234567}, .seconds = 0.6},
-    {"size-known", {{{20, 20}, {50, 50}, {100, 10}}, .size = 4 * MB}, {.size_known = true}, .share = 0.57},
+    {"size-known", {{{20, 20}, {50, 50}, {100, 10}}, .size = 4 * MB}, {.size_known = true}, .share = 0.53},
 
     /* ---- deaths and returns ---- */
     {"all-die-and-return", {{{50, 20, .outage = {{1000, 6000}}}, {20, 30, .outage = {{1000, 7000}}}}, .size = 40 * MB}, .seconds = 14, .stall_seconds = 9},

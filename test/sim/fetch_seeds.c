@@ -202,7 +202,7 @@ void fetch_seed_describe(const struct fetch_seed *s, FILE *to)
 #define SINGLE_SHARE_PIPE 0.5
 #define SUM_SHARE_FILE    0.5
 #define SUM_SHARE_PIPE    0.4
-#define START_S           0.7
+#define START_S           0.9
 #define VET_S             1.5 /* copies of several servers are compared before the end, were it by the slowest of them */
 #define START_ROUNDS      4
 #define RESUME_S          20.0 /* longest time without a byte once all faults have ended */

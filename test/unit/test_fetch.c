@@ -482,25 +482,44 @@ static void answers_that_break_off(void **unused)
     assert_good(&w, run(&w, s, 2, plain));
 }
 
+/* What an earlier run left: the first 5 MiB, of `left`; the server has `now`. */
+static struct plait_fetch_status resume(struct world *w, struct server left, struct server now)
+{
+    struct plait_fetch_config config = {.size = SIZE};
+
+    *w = (struct world){.count = 1, .out_size = SIZE, .servers = {now}};
+    w->out = malloc(SIZE);
+    for (uint64_t i = 0; i < SIZE; i++)
+        w->out[i] = i < 5 * PLAIT_MIB ? content(&left, i) : 0;
+    config.store = (struct plait_fetch_store){w, world_write, world_read, world_take_back};
+    w->f = plait_fetch_new(&config, 0);
+    assert_int_equal(plait_fetch_add_source(w->f, 0), 0);
+    assert_int_equal(plait_fetch_resume(w->f, 0, 5 * PLAIT_MIB, 0), PLAIT_OK);
+    assert_int_equal(plait_fetch_add_path(w->f, 0, 0), 0);
+    return world_run(w, 60000);
+}
+
 static void resumes(void **unused)
 {
     struct world w;
-    struct server s = good();
 
     (void)unused;
-    struct plait_fetch_config config = {.size = SIZE};
-    w = (struct world){.count = 1, .out_size = SIZE, .servers = {s}};
-    w.out = malloc(SIZE);
-    for (uint64_t i = 0; i < SIZE; i++)
-        w.out[i] = i < 5 * PLAIT_MIB ? content(&s, i) : 0;
-    config.store = (struct plait_fetch_store){&w, world_write, world_read, world_take_back};
-    w.f = plait_fetch_new(&config, 0);
-    assert_int_equal(plait_fetch_add_source(w.f, 0), 0);
-    assert_int_equal(plait_fetch_resume(w.f, 0, 5 * PLAIT_MIB, 0), PLAIT_OK);
-    assert_int_equal(plait_fetch_add_path(w.f, 0, 0), 0);
-    struct plait_fetch_status status = world_run(&w, 60000);
-    assert_int_equal(w.servers[0].served, SIZE - 5 * PLAIT_MIB);
+    struct plait_fetch_status status = resume(&w, good(), good());
+    assert_int_equal(w.servers[0].served,
+                     SIZE - 5 * PLAIT_MIB + 4 * PLAIT_KIB); /* and the seam is compared */
     assert_good(&w, status);
+}
+
+static void what_was_left_is_of_another_version(void **unused)
+{
+    struct world w;
+    struct server other = good();
+
+    (void)unused;
+    other.other_from_mib = 0;
+    struct plait_fetch_status status = resume(&w, good(), other);
+    assert_int_equal(status.fail, PLAIT_FETCH_FAIL_CHANGED);
+    world_end(&w);
 }
 
 static void nobody_there(void **unused)
@@ -553,6 +572,7 @@ int main(void)
         cmocka_unit_test(silence_ends),
         cmocka_unit_test(answers_that_break_off),
         cmocka_unit_test(resumes),
+        cmocka_unit_test(what_was_left_is_of_another_version),
         cmocka_unit_test(nobody_there),
         cmocka_unit_test(small_sizes),
     };

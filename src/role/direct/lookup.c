@@ -196,6 +196,19 @@ static void answer_redirect(struct plait_request *r, const char *name, const str
     plait_redirect_done(&to);
 }
 
+/* The document is not the stream, and is not to be kept under its name. */
+static void answer_metalink(struct plait_request *r, const char *name, const struct plait_version *version)
+{
+    const char *slash = strrchr(name, '/');
+    char path[PLAIT_STREAM_PATH_MAX], disposition[PLAIT_STREAM_PATH_MAX + 64];
+
+    plait_stream_name_encode(slash != NULL ? slash + 1 : name, path);
+    snprintf(disposition, sizeof disposition, "attachment; filename*=UTF-8''%s.meta4", path);
+    struct plait_web_field fields[] = {varies[0], varies[1], {"Content-Disposition", disposition}};
+    answer_text(r, "application/metalink4+xml", plait_answer_metalink(name, version), fields,
+                PLAIT_COUNT(fields));
+}
+
 static void answer_stream(struct plait_direct *d, struct plait_request *r, const struct plait_query *q,
                           enum plait_form form)
 {
@@ -215,8 +228,7 @@ static void answer_stream(struct plait_direct *d, struct plait_request *r, const
         if (form == PLAIT_FORM_JSON)
             plait_direct_answer(r, 200, snapshot(d, q), varies, PLAIT_COUNT(varies));
         else if (form == PLAIT_FORM_METALINK)
-            answer_text(r, "application/metalink4+xml", plait_answer_metalink(q->name, &v.all[0]), varies,
-                        PLAIT_COUNT(varies));
+            answer_metalink(r, q->name, &v.all[0]);
         else
             answer_redirect(r, q->name, &v.all[0]);
     }

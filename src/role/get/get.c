@@ -151,6 +151,7 @@ static void drop_fetch(struct plait_get *g)
 static bool leave_fetch(struct plait_get *g)
 {
     get_drop_lanes(g);
+    get_drop_doubt(g);
     get_cancel_keepers(g);
     if (g->journal != NULL)
         plait_journal_file_mute(g->journal);
@@ -198,6 +199,7 @@ static void fetch_on(struct plait_get *g)
         get_check_left(g);
         return;
     }
+    get_ask_doubt(g);
     do {
         emitted = g->emitted;
         fetch_once(g);
@@ -221,7 +223,12 @@ static void verify_on(struct plait_get *g)
     while (plait_fetch_poll_send(g->fetch, g->loop.now, &cmd))
         get_do_command(g, &cmd);
     plait_timer_set(&g->deadline, PLAIT_NEVER);
-    if (!get_is_verified(g))
+    if (g->restart != NULL) { /* told in time */
+        get_back_to_fetch(g);
+        return;
+    }
+    get_ask_doubt(g);
+    if (get_is_doubt_open(g) || !get_is_verified(g))
         return;
     g->stage = STAGE_STORE;
 }
@@ -275,6 +282,7 @@ static void begin_stop(struct plait_get *g)
 {
     g->stage = STAGE_STOP;
     get_drop_lanes(g);
+    get_drop_doubt(g);
     if (g->document_lane != NULL)
         plait_http_lane_drop(g->document_lane);
     get_cancel_keepers(g);
@@ -476,6 +484,7 @@ static void say_kept(struct plait_get *g)
 static void close_handles(struct plait_get *g)
 {
     get_free_lanes(g);
+    get_drop_doubt(g);
     get_drop_documents(g);
     plait_http_free(g->http);
     plait_netlink_monitor_free(g->monitor);

@@ -5,6 +5,7 @@
  *      document.c  Metalink documents, local and remote, and Link fields: where sources come from
  *      output.c    the name, the sink, and what an earlier run left
  *      lanes.c     the fetch's commands become requests, responses go to the fetch
+ *      doubt.c     whether what an earlier run left is still what the source has
  *      keep.c      the fetch's store, the journal, the digests
  *      tell.c      what people and logs get to know
  *
@@ -69,6 +70,15 @@ struct get_document {
     bool good_head;
 };
 
+/* One block of an earlier run is compared with the source. */
+struct get_doubt {
+    enum { DOUBT_NONE, DOUBT_DUE, DOUBT_ASKED, DOUBT_OVER } state;
+    int path;
+    uint64_t at, hi; /* still to be compared */
+    uint64_t asked;
+    struct plait_http_lane *lane;
+};
+
 enum get_stage { STAGE_START, STAGE_CHECK, STAGE_FETCH, STAGE_VERIFY, STAGE_STORE, STAGE_STOP };
 
 enum get_digest_origin { DIGEST_NOBODY, DIGEST_USER, DIGEST_DOCUMENT, DIGEST_SERVER };
@@ -120,6 +130,7 @@ struct plait_get {
     bool resume_loaded, resume_used;
     bool confirmed; /* a source still has the version that the journal knows */
     uint64_t resumed_bytes;
+    struct get_doubt doubt;
     bool name_found;     /* stop and look at what an earlier run left under the name that just became known */
     const char *restart; /* begin anew; why */
     int document_found;  /* a source that turned out to be a Metalink document; or −1 */
@@ -188,6 +199,13 @@ void get_excuse_lanes(struct plait_get *g);
 void get_look_at_routes(struct plait_get *g);
 /* Headers and user for a request to `url`; returns how many headers were put into `out`. */
 size_t get_headers_for(const struct plait_get *g, const char *url, const char **out, const char **user);
+
+/* doubt.c */
+/* A part came over `path`: compare what an earlier run left, once. */
+void get_doubt_resume(struct plait_get *g, int path);
+void get_ask_doubt(struct plait_get *g);
+bool get_is_doubt_open(const struct plait_get *g);
+void get_drop_doubt(struct plait_get *g);
 
 /* keep.c */
 struct plait_fetch_store get_store(struct plait_get *g);

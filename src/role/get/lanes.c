@@ -161,6 +161,8 @@ static bool on_good_head(struct get_lane *l, const struct plait_http_head *http,
         return false;
     }
     s->served_part |= head->kind == PLAIT_FETCH_HEAD_PARTIAL;
+    if (head->kind == PLAIT_FETCH_HEAD_PARTIAL)
+        get_doubt_resume(g, l->path);
     if (head->kind != PLAIT_FETCH_HEAD_UNSATISFIED)
         get_read_claims(g, l->path, http);
     return true;

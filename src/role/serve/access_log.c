@@ -16,7 +16,7 @@
 
 #include "units.h"
 
-#define BUFFER_SIZE   (256 * 1024)
+#define BUFFER_SIZE   (256 * PLAIT_KIB)
 /* The longest line: three fields of a client, each byte of them perhaps escaped as six. */
 #define FIELD_MAX     1024
 #define LINE_SIZE     (4 * 6 * FIELD_MAX + 1024)
@@ -73,7 +73,7 @@ static PLAIT_PRINTF(2, 3) void put_format(struct line *l, const char *format, ..
 /* What a client sent: quotes, backslashes, controls and bytes above 0x7e as \xHH, or as JSON wants it. */
 static void put_escaped(struct line *l, const char *s, bool json)
 {
-    for (size_t i = 0; s[i] != '\0' && i < FIELD_MAX; i++) {
+    for (size_t i = 0; i < FIELD_MAX && s[i] != '\0'; i++) {
         unsigned char c = (unsigned char)s[i];
         if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')
             put(l, s + i, 1);

@@ -19,7 +19,7 @@
 #include "units.h"
 
 #define QUEUE_MAX     256
-#define READ_SIZE     (256 * 1024)
+#define READ_SIZE     (256 * PLAIT_KIB)
 #define FILE_SIZE_MAX (64 * PLAIT_MIB)
 #define LINE_SIZE     160
 #define NONE          UINT32_MAX

@@ -61,9 +61,16 @@ static int bind_listen(int fd, const struct addrinfo *ai)
     return PLAIT_OK;
 }
 
+static uint16_t port_of(const struct sockaddr_storage *a)
+{
+    if (a->ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)a)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)a)->sin_port);
+}
+
 static int listen_on(const struct addrinfo *ai, struct plait_endpoint *out)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t len = sizeof bound;
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -76,8 +83,7 @@ static int listen_on(const struct addrinfo *ai, struct plait_endpoint *out)
         return PLAIT_ERR_IO;
     }
     out->fd = fd;
-    out->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                  : ((struct sockaddr_in *)&bound)->sin_port);
+    out->port = port_of(&bound);
     name((struct sockaddr *)&bound, len, out->text);
     return PLAIT_OK;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "privilege.h"
 
 /* What the keeper answers before the bytes of both files. */
 struct answer {
@@ -106,7 +107,7 @@ static _Noreturn void keep(const struct plait_pem *pem, int fd)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     prctl(PR_SET_NAME, "plait-keeper");
-    if (dup2(fd, 3) < 0 || close_range(4, ~0U, 0) != 0)
+    if (dup2(fd, 3) < 0 || close_range(4, ~0U, 0) != 0 || plait_privilege_only_read() != PLAIT_OK)
         _exit(1);
     while (serve_once(pem, 3) == PLAIT_OK)
         ;

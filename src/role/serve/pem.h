@@ -15,7 +15,7 @@
 #include "err.h"
 
 /* Each file; a chain of many certificates has a tenth of this. */
-#define PLAIT_PEM_SIZE_MAX (256 * 1024)
+#define PLAIT_PEM_SIZE_MAX ((size_t)256 * 1024)
 
 struct plait_pem_pair {
     char *cert, *key; /* owned, terminated */

@@ -35,3 +35,12 @@ int plait_privilege_drop(const char *user)
         rc = PLAIT_ERR_IO;
     return rc;
 }
+
+int plait_privilege_only_read(void)
+{
+    capng_clear(CAPNG_SELECT_BOTH);
+    if (capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_DAC_READ_SEARCH) != 0 ||
+        capng_apply(CAPNG_SELECT_BOTH) != 0)
+        return PLAIT_ERR_IO;
+    return PLAIT_OK;
+}

@@ -17,4 +17,7 @@
  */
 PLAIT_MUST_USE int plait_privilege_drop(const char *user);
 
+/* Keeps of root's capabilities only that of reading any file. PLAIT_ERR_IO. */
+PLAIT_MUST_USE int plait_privilege_only_read(void);
+
 #endif

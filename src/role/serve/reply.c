@@ -18,13 +18,13 @@
 
 #define METHODS        "GET, HEAD, OPTIONS"
 /* What is read at once for parts that do not go straight from the file. */
-#define PART_READ_SIZE (64 * 1024)
+#define PART_READ_SIZE (64 * PLAIT_KIB)
 /*
  * What is read at once for TLS: little for whom it lasts long, so that many slow clients need little memory; twice as
  * much as before, up to a bound, for whom it was gone at once.
  */
-#define TLS_READ_MIN   (16 * 1024)
-#define TLS_READ_MAX   (256 * 1024)
+#define TLS_READ_MIN   (16 * PLAIT_KIB)
+#define TLS_READ_MAX   (256 * PLAIT_KIB)
 #define TLS_FAST_NS    (20 * PLAIT_MS)
 /* From here on the kernel may read further ahead than it would of itself. */
 #define READ_AHEAD_MIN PLAIT_MIB
@@ -93,12 +93,12 @@ enum MHD_Result plait_reply_options(struct plait_exchange *x)
 
 enum MHD_Result plait_reply_slash(struct plait_exchange *x)
 {
-    char location[3 * PLAIT_TARGET_PATH_SIZE + 3] = "/";
+    char path[3 * PLAIT_TARGET_PATH_SIZE + 1], location[sizeof path + 2];
     size_t len;
 
-    if (plait_target_encode(x->target.path, location + 1, sizeof location - 2) != PLAIT_OK)
+    if (plait_target_encode(x->target.path, path, sizeof path) != PLAIT_OK)
         return plait_reply_error(x, MHD_HTTP_NOT_FOUND);
-    strcat(location, "/");
+    snprintf(location, sizeof location, "/%s/", path);
     struct MHD_Response *response = make_error(MHD_HTTP_MOVED_PERMANENTLY, &len);
     add(response, MHD_HTTP_HEADER_LOCATION, location);
     return send_text(x, MHD_HTTP_MOVED_PERMANENTLY, response, len);
