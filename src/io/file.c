@@ -128,19 +128,6 @@ int plait_rename(const char *from, const char *to, int replace)
     return errno == EEXIST ? PLAIT_ERR_STATE : PLAIT_ERR_IO;
 }
 
-void plait_sync_directory(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *directory = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
-    int fd = directory != NULL ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-    free(directory);
-    if (fd < 0)
-        return;
-    (void)fsync(fd);
-    close(fd);
-}
-
 uint64_t plait_free_space(int fd)
 {
     struct statvfs fs;

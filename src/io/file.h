@@ -28,8 +28,6 @@ PLAIT_MUST_USE int plait_lock(int fd);
 /* Gives a file its final name; with `replace` false PLAIT_ERR_STATE where the name is taken. PLAIT_ERR_IO
  * (errno). */
 PLAIT_MUST_USE int plait_rename(const char *from, const char *to, int replace);
-/* The directory in which `path` lies, to disk. Not every file system can; that is no error. */
-void plait_sync_directory(const char *path);
 /* Bytes that may still be written where the open file lies; UINT64_MAX = unknown. */
 uint64_t plait_free_space(int fd);
 /* Asks the kernel to begin writing these pages out, without waiting. */

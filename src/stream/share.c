@@ -210,7 +210,6 @@ void plait_share_close(struct plait_share *s, uint64_t now, int conn, enum plait
 
     if (!c->named && !c->ended)
         s->carriers[c->letter]--;
-    c->ended = true; /* no carrier of what it gives back */
     share_give_back(s, c, how == PLAIT_SHARE_BROKEN);
     drop_set(s, &c->own);
     if (s->carriers[c->letter] == 0)

@@ -114,6 +114,61 @@ static void ends_wait_for_the_others(void **unused)
     plait_share_free(s);
 }
 
+/* And is told when there is nothing any more, whatever the letter or the name it was sent under. */
+static void ends_come_with_the_last_acknowledgement(void **unused)
+{
+    static const char *const patterns[] = {NULL, "A"};
+
+    (void)unused;
+    for (size_t i = 0; i < 3; i++) {
+        struct plait_share *s = kit_share(2, 0, false);
+        int conn, a = kit_open(s, 'A', "0-", patterns[i % 2]), b = kit_open(s, 'A', "0-", NULL);
+        if (i == 2) {
+            kit_sends(s, a, "0,1");
+            kit_acked_all(s, 0, a);
+            assert_int_equal(kit_ask(s, 'A', "0-1"), PLAIT_OK);
+        }
+        kit_sends(s, b, "0,1");
+        kit_waits(s, a, 2);
+        plait_share_on_acked(s, 0, b, KIT_FRAME);
+        assert_false(plait_share_ready(s, 0, &conn));
+        plait_share_on_acked(s, 0, b, 2 * KIT_FRAME);
+        assert_true(plait_share_ready(s, 0, &conn));
+        assert_int_equal(conn, a);
+        kit_tells(s, a, PLAIT_SHARE_END, 2);
+        plait_share_free(s);
+    }
+}
+
+/* Thirty seconds count from when the last of its work went away. */
+static void idleness_begins_anew(void **unused)
+{
+    struct plait_share *s = kit_share(2, 0, true);
+    int a = kit_open(s, 'A', "0-1", NULL), b = kit_open(s, 'B', "0-1", NULL);
+
+    (void)unused;
+    kit_sends(s, a, "0");
+    kit_sends(s, b, "1");
+    kit_waits(s, a, 2);
+    /* A block came back and was sent. */
+    plait_share_close(s, 20 * PLAIT_S, b, PLAIT_SHARE_BROKEN);
+    assert_int_equal(kit_next(s, 20 * PLAIT_S, a).kind, PLAIT_SHARE_BLOCK);
+    assert_int_equal(kit_next(s, 40 * PLAIT_S, a).kind, PLAIT_SHARE_MARK);
+    assert_int_equal(kit_next(s, 40 * PLAIT_S, a).kind, PLAIT_SHARE_WAIT);
+    /* A block was long awaited, and another took it. */
+    assert_int_equal(kit_steer_at(s, 41 * PLAIT_S, "2-2", NULL), 0);
+    b = kit_open(s, 'B', "2-2", NULL);
+    for (uint64_t now = 42 * PLAIT_S; now < 90 * PLAIT_S; now += PLAIT_S)
+        assert_int_not_equal(kit_next(s, now, a).kind, PLAIT_SHARE_END);
+    assert_int_equal(plait_share_grow(s, 3 * KIT_BLOCK), PLAIT_OK);
+    assert_int_equal(kit_next(s, 90 * PLAIT_S, b).kind, PLAIT_SHARE_BLOCK);
+    assert_int_not_equal(kit_next(s, 90 * PLAIT_S, a).kind, PLAIT_SHARE_END);
+    assert_int_not_equal(kit_next(s, 119 * PLAIT_S, a).kind, PLAIT_SHARE_END);
+    (void)kit_next(s, 120 * PLAIT_S, a); /* a MARK may be due first */
+    assert_int_equal(kit_next(s, 120 * PLAIT_S, a).kind, PLAIT_SHARE_END);
+    plait_share_free(s);
+}
+
 static void set_link(struct plait_share *s, int conn, double rate, uint64_t rtt_ms, uint64_t unsent)
 {
     const struct plait_share_link link = {.unsent_bytes = unsent, .rate = rate, .rtt_ns = rtt_ms * PLAIT_MS};
@@ -149,27 +204,94 @@ static void late_blocks_go_where_they_arrive_first(void **unused)
     plait_share_free(s);
 }
 
+/*
+ * A block takes 100 ms on the slow connection. The fast one takes 1 ms for each: 99 arrive there before, and the
+ * hundredth at the same time.
+ */
+static void earlier_is_earlier_by_a_nanosecond(void **unused)
+{
+    static const struct {
+        const char *pattern; /* of both */
+        uint64_t blocks;
+        unsigned queued; /* given to the fast one and not yet sent */
+        enum plait_share_kind kind;
+    } rows[] = {
+        {NULL, 100, 0, PLAIT_SHARE_BLOCK},      {NULL, 99, 0, PLAIT_SHARE_WAIT},
+        {"AB", 200, 0, PLAIT_SHARE_BLOCK},      {"AB", 199, 0, PLAIT_SHARE_BLOCK},
+        {"AB", 198, 0, PLAIT_SHARE_WAIT},       {"BAABA", 166, 0, PLAIT_SHARE_WAIT},
+        {"BAABA", 167, 0, PLAIT_SHARE_BLOCK},   {NULL, 49 + 50, 50, PLAIT_SHARE_WAIT},
+        {NULL, 50 + 50, 50, PLAIT_SHARE_BLOCK},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < PLAIT_COUNT(rows); i++) {
+        struct plait_share *s = kit_share(rows[i].blocks, 0, false);
+        int slow = kit_open(s, 'A', "0-", rows[i].pattern), fast = kit_open(s, 'A', "0-", NULL);
+        set_link(s, fast, 4096000, 0, 0);
+        set_link(s, slow, 40960, 0, 0);
+        for (unsigned k = 0; k < rows[i].queued; k++)
+            assert_int_equal(kit_next(s, 0, fast).kind, PLAIT_SHARE_BLOCK);
+        if (rows[i].queued > 0)
+            set_link(s, fast, 4096000, 0, rows[i].queued * KIT_BLOCK);
+        assert_int_equal(kit_next(s, 0, slow).kind, rows[i].kind);
+        plait_share_free(s);
+    }
+}
+
+/* What was given since the socket was looked at counts as unsent. */
+static void what_is_given_is_in_the_queue(void **unused)
+{
+    struct plait_share *s = kit_share(149, 0, false);
+    int slow = kit_open(s, 'A', "0-", NULL), fast = kit_open(s, 'A', "0-", NULL);
+
+    (void)unused;
+    set_link(s, fast, 4096000, 0, 0);
+    set_link(s, slow, 40960, 0, 0);
+    for (unsigned k = 0; k < 50; k++)
+        assert_int_equal(kit_next(s, 0, fast).kind, PLAIT_SHARE_BLOCK);
+    kit_sends(s, slow, "50");
+    set_link(s, fast, 4096000, 0, 0);
+    set_link(s, slow, 40960, 0, 0);
+    kit_tells(s, slow, PLAIT_SHARE_WAIT, 0);
+    plait_share_free(s);
+}
+
+/* How fast it is shows only with something to send. */
+static void newcomers_are_tried(void **unused)
+{
+    struct plait_share *s = kit_share(10, 0, false);
+    int known = kit_open(s, 'A', "0-", NULL), unknown = kit_open(s, 'B', "0-", NULL);
+
+    (void)unused;
+    set_link(s, known, 1e9, 1, 0);
+    kit_sends(s, unknown, "0");
+    set_link(s, unknown, 1e3, 1, 0);
+    kit_tells(s, unknown, PLAIT_SHARE_WAIT, 0);
+    plait_share_free(s);
+}
+
 /* A connection that has stopped is not waited for. */
 static void the_silent_are_not_waited_for(void **unused)
 {
     struct plait_share *s = kit_share(10, 0, false);
     int fast = kit_open(s, 'A', "0-", NULL), slow = kit_open(s, 'B', "0-", NULL), conn;
+    const uint64_t began = 3 * PLAIT_S;
+    uint64_t now = began;
+    enum plait_share_kind kind = PLAIT_SHARE_WAIT;
 
     (void)unused;
     set_link(s, fast, 1e9, 1, 0);
     set_link(s, slow, 1e4, 100, 0);
-    kit_sends(s, fast, "0,1");
-    kit_tells(s, slow, PLAIT_SHARE_WAIT, 0);
-    uint64_t now = 0;
-    enum plait_share_kind kind = PLAIT_SHARE_WAIT;
-    while (kind == PLAIT_SHARE_WAIT && now < 10 * PLAIT_S) {
+    assert_int_equal(kit_next(s, began, fast).kind, PLAIT_SHARE_BLOCK);
+    assert_int_equal(kit_next(s, began, slow).kind, PLAIT_SHARE_WAIT);
+    while (kind == PLAIT_SHARE_WAIT && now < 2 * began) {
         now = plait_share_next_deadline(s);
         assert_true(plait_share_ready(s, now, &conn));
         assert_int_equal(conn, slow);
         kind = kit_next(s, now, slow).kind;
     }
     assert_int_equal(kind, PLAIT_SHARE_BLOCK);
-    assert_true(now > PLAIT_S && now < PLAIT_S + 200 * PLAIT_MS);
+    assert_true(now > began + PLAIT_S && now < began + PLAIT_S + 200 * PLAIT_MS);
     plait_share_free(s);
 }
 
@@ -264,8 +386,13 @@ static void steps_are_bounded(void **unused)
     /* One that replaces others needs no room. */
     assert_int_equal(kit_steer(s, "310-", "BBA"), 0);
     assert_int_equal(kit_steer(s, "990-", "AAAB"), -1000000 + PLAIT_ERR_LIMIT);
-    kit_sends(s, a, "0-10,12,14,16,18,21");
+    kit_sends(s, a, "0-10,12,14,16,18");
+    kit_acked_all(s, 0, a);
+    /* Block 19 could still be steered. */
+    assert_int_equal(kit_steer(s, "990-", "AAAB"), -1000000 + PLAIT_ERR_LIMIT);
+    kit_sends(s, a, "21");
     /* Given, but in flight. */
+    plait_share_on_acked(s, 0, a, 15 * KIT_FRAME);
     assert_int_equal(kit_steer(s, "990-", "AAAB"), -1000000 + PLAIT_ERR_LIMIT);
     kit_acked_all(s, 0, a);
     assert_int_equal(kit_steer(s, "990-", "AAAB"), 0);
@@ -274,6 +401,54 @@ static void steps_are_bounded(void **unused)
     int b = kit_open(s, 'B', "0-", "AABB");
     kit_sends(s, b, "20,22,24,26,28,31");
     assert_int_equal(kit_steer(s, "0-", "A"), kit_late_at(32));
+    plait_share_free(s);
+}
+
+/* What a letter leaves behind is one range, however many others lie between its blocks. */
+static void letters_come_back_whole(void **unused)
+{
+    struct plait_share *s = kit_share(100000, 0, false);
+    int a = kit_open(s, 'A', "0-", "AB");
+
+    (void)unused;
+    for (unsigned i = 0; i < PLAIT_SHARE_INFLIGHT_MAX; i++)
+        assert_int_equal(kit_next(s, 0, a).sequence, 2 * i);
+    plait_share_close(s, 0, a, PLAIT_SHARE_BROKEN);
+    assert_int_equal(kit_status(s).returned_blocks, PLAIT_SHARE_INFLIGHT_MAX);
+    a = kit_open(s, 'A', "0-", NULL);
+    for (unsigned i = 0; i < PLAIT_SHARE_INFLIGHT_MAX; i++)
+        assert_int_equal(kit_next(s, 0, a).sequence, 2 * i);
+    plait_share_free(s);
+}
+
+/* Where steps are forgotten, what was due of a letter that is gone is counted as given up. */
+static void forgotten_blocks_are_counted(void **unused)
+{
+    struct plait_share *s = kit_share(100000, 0, false);
+    int a = kit_open(s, 'A', "0-", "AB"), b = kit_open(s, 'B', "0-", NULL);
+    char span[PLAIT_FIELD_SPAN_SIZE];
+
+    (void)unused;
+    kit_sends(s, b, "1,3,5");
+    plait_share_on_acked(s, 0, b, 2 * KIT_FRAME);
+    plait_share_close(s, 0, b, PLAIT_SHARE_BROKEN);
+    for (unsigned i = 1; i < PLAIT_SHARE_STEPS_MAX; i++) {
+        snprintf(span, sizeof span, "%u-", i * 10);
+        assert_int_equal(kit_steer(s, span, i % 2 ? "AAB" : "ABA"), 0);
+    }
+    for (unsigned i = 0; i < 30; i++)
+        (void)kit_next(s, 0, a);
+    kit_acked_all(s, 0, a);
+    kit_hole(s, 0, 5);
+    assert_int_equal(kit_steer(s, "990-", "AAAB"), 0);
+    /* 5, 7 and 9; of 10-19 and so on what those patterns leave to B. */
+    struct plait_share_status status = kit_status(s);
+    uint64_t hole = 0, counted = 0;
+    assert_true(plait_share_hole(s, 0, &hole));
+    for (uint64_t block = 5; block < hole; block++)
+        counted += block < 10 ? block % 2 : (block / 10 % 2 ? block % 10 % 3 == 2 : block % 10 % 3 == 1);
+    assert_true(hole > 20);
+    assert_int_equal(status.dropped_blocks, counted);
     plait_share_free(s);
 }
 
@@ -370,13 +545,20 @@ int main(void)
         cmocka_unit_test(marks_and_ends_keep_time),
         cmocka_unit_test(a_live_stream_is_waited_for),
         cmocka_unit_test(ends_wait_for_the_others),
+        cmocka_unit_test(ends_come_with_the_last_acknowledgement),
+        cmocka_unit_test(idleness_begins_anew),
         cmocka_unit_test(late_blocks_go_where_they_arrive_first),
+        cmocka_unit_test(earlier_is_earlier_by_a_nanosecond),
+        cmocka_unit_test(what_is_given_is_in_the_queue),
+        cmocka_unit_test(newcomers_are_tried),
         cmocka_unit_test(the_silent_are_not_waited_for),
         cmocka_unit_test(only_those_that_may_send_count),
         cmocka_unit_test(somebody_always_goes),
         cmocka_unit_test(connections_are_bounded),
         cmocka_unit_test(frames_in_flight_are_bounded),
         cmocka_unit_test(steps_are_bounded),
+        cmocka_unit_test(letters_come_back_whole),
+        cmocka_unit_test(forgotten_blocks_are_counted),
         cmocka_unit_test(ranges_are_bounded),
         cmocka_unit_test(what_is_outside_the_contract),
         cmocka_unit_test(without_memory),

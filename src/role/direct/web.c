@@ -25,6 +25,7 @@
 
 #define TICK_NS      (500 * PLAIT_MS)
 #define POOL_BYTES   (32u * 1024) /* of a connection: heads of requests and answers, and what is being sent */
+#define SEND_BUFFER  (64 * 1024)  /* the kernel would keep megabytes for who does not read */
 #define STREAM_BLOCK 4096u
 #define BODIES_MAX   (64u * 1024 * 1024) /* of all requests together */
 #define SILENCE_S    60u                 /* without anything moving, in libmicrohttpd's eyes */
@@ -179,6 +180,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 static void on_accepted(void *ctx, int fd, const struct sockaddr_storage *peer)
 {
     struct plait_web *w = ctx;
+    static const int send_buffer = SEND_BUFFER;
     struct guest *g = calloc(1, sizeof *g);
     socklen_t len = peer->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 
@@ -187,6 +189,7 @@ static void on_accepted(void *ctx, int fd, const struct sockaddr_storage *peer)
         plait_listener_forget(w->listener, peer);
         return;
     }
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
     g->web = w;
     g->peer = *peer;
     g->fd = fd;

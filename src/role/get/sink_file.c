@@ -61,7 +61,7 @@ static int step(struct file *f, int result, const char *what)
     return result;
 }
 
-/* In a thread: to disk, then the name, then the name to disk. */
+/* In a thread: to disk, then the name. */
 static void run_finish(void *ctx)
 {
     struct file *f = ctx;
@@ -71,8 +71,7 @@ static void run_finish(void *ctx)
         step(f, fsync(f->sink.fd) == 0 ? PLAIT_OK : PLAIT_ERR_IO, "written to disk") != PLAIT_OK ||
         step(f, plait_rename(f->part, f->name, f->replace), "given its name") != PLAIT_OK)
         return;
-    plait_sync_directory(f->name);
-    (void)unlink(f->journal);
+    (void)unlink(f->journal); /* after a power cut the name is there, or all that it takes to go on */
 }
 
 static void on_finished(void *ctx)

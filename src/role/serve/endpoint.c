@@ -61,30 +61,31 @@ static int bind_listen(int fd, const struct addrinfo *ai)
     return PLAIT_OK;
 }
 
-static uint16_t port_of(const struct sockaddr_storage *a)
-{
-    if (a->ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)a)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)a)->sin_port);
-}
+union address {
+    struct sockaddr any;
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+};
 
 static int listen_on(const struct addrinfo *ai, struct plait_endpoint *out)
 {
-    struct sockaddr_storage bound = {0};
+    union address bound;
     socklen_t len = sizeof bound;
+
+    memset(&bound, 0, sizeof bound);
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return PLAIT_ERR_IO;
-    if (bind_listen(fd, ai) != PLAIT_OK || getsockname(fd, (struct sockaddr *)&bound, &len) != 0) {
+    if (bind_listen(fd, ai) != PLAIT_OK || getsockname(fd, &bound.any, &len) != 0) {
         int error = errno;
         close(fd);
         errno = error;
         return PLAIT_ERR_IO;
     }
     out->fd = fd;
-    out->port = port_of(&bound);
-    name((struct sockaddr *)&bound, len, out->text);
+    out->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.six.sin6_port : bound.four.sin_port);
+    name(&bound.any, len, out->text);
     return PLAIT_OK;
 }
 

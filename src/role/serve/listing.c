@@ -17,6 +17,7 @@
 #include "text.h"
 
 #define TIME_SIZE 32
+#define HREF_SIZE (3 * NAME_MAX + 3)
 
 static bool is_served(const struct stat *st)
 {
@@ -48,10 +49,12 @@ static int add(struct plait_listing *l, size_t *room, const char *name, const st
         l->entries = grown;
         *room = more;
     }
-    char *copy = strdup(name);
-    if (copy == NULL)
+    struct plait_listing_entry *e = &l->entries[l->count];
+    e->name = strdup(name);
+    if (e->name == NULL)
         return PLAIT_ERR_NOMEM;
-    l->entries[l->count++] = (struct plait_listing_entry){copy, *st};
+    e->st = *st;
+    l->count++;
     return PLAIT_OK;
 }
 
@@ -123,12 +126,13 @@ static void write_time(const struct stat *st, char out[TIME_SIZE])
 }
 
 /* The name as a relative reference; a directory's ends in a slash. */
-static void write_href(const struct plait_listing_entry *e, char out[3 * NAME_MAX + 3])
+static void write_href(const struct plait_listing_entry *e, char out[HREF_SIZE])
 {
-    if (plait_target_encode(e->name, out, 3 * NAME_MAX + 1) != PLAIT_OK)
-        out[0] = '\0';
-    if (S_ISDIR(e->st.st_mode))
-        strcat(out, "/");
+    char name[HREF_SIZE - 1];
+
+    if (plait_target_encode(e->name, name, sizeof name) != PLAIT_OK)
+        name[0] = '\0';
+    snprintf(out, HREF_SIZE, "%s%s", name, S_ISDIR(e->st.st_mode) ? "/" : "");
 }
 
 /*
@@ -183,7 +187,7 @@ static void put_plain(FILE *f, const char *at, size_t len)
 
 static void put_row(FILE *f, const struct plait_listing_entry *e)
 {
-    char href[3 * NAME_MAX + 3], when[TIME_SIZE];
+    char href[HREF_SIZE], when[TIME_SIZE];
     bool dir = S_ISDIR(e->st.st_mode);
 
     write_href(e, href);
@@ -266,7 +270,7 @@ static json_t *string_of(const char *before, const char *s)
 
 static json_t *entry_of(const struct plait_listing_entry *e, struct plait_digest_cache *digests)
 {
-    char href[3 * NAME_MAX + 3], when[TIME_SIZE], hex[2 * PLAIT_SHA256_LEN + 1];
+    char href[HREF_SIZE], when[TIME_SIZE], hex[2 * PLAIT_SHA256_LEN + 1];
     uint8_t sha256[PLAIT_SHA256_LEN];
     bool dir = S_ISDIR(e->st.st_mode);
 

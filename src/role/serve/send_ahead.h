@@ -14,9 +14,11 @@
 #ifndef PLAIT_SERVE_SEND_AHEAD_H
 #define PLAIT_SERVE_SEND_AHEAD_H
 
+#include <stdint.h>
+
 #include "clients.h"
 
-#define PLAIT_SEND_AHEAD (2 * 1024 * 1024)
+#define PLAIT_SEND_AHEAD (UINT64_C(2) * 1024 * 1024)
 
 /* From now on for these clients (borrowed), or for none: NULL. While no answer is under way. */
 void plait_send_ahead_for(struct plait_clients *clients);

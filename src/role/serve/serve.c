@@ -116,7 +116,7 @@ static int raise_limits(struct serve *s)
             "no more than %u connections: only %" PRIu64 " files may be open at once (ulimit -n)",
             s->connections, have);
     }
-    s->fd_max = (int)(2 * s->connections + own);
+    s->fd_max = (int)(UINT64_C(2) * s->connections + own);
     return PLAIT_OK;
 }
 
