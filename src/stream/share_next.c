@@ -174,8 +174,7 @@ static bool is_better_left(const struct plait_share *s, uint64_t now, const stru
     uint64_t others = 0;
     for (unsigned i = 0; i < s->conns_max; i++) {
         const struct conn *o = &s->conns[i];
-        if (o != c && share_carries(o, due.set) && o->floor <= due.block && o->link.rate > 0 &&
-            !is_stalled(o, now))
+        if (o != c && share_carries(o, due.set) && o->floor <= due.block && !is_stalled(o, now))
             others = plait_add_sat(others, deliverable(o, now, by, s->block_bytes));
     }
     if (others == 0 || set_count(s, &s->sets[due.set], due.block, share_available(s), others) > others)

@@ -142,12 +142,13 @@ class Director:
     def raw(self, data, timeout=20):
         """Sends bytes, returns what comes back until the end."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as s:
-            s.sendall(data)
             got = b""
             try:
+                s.sendall(data)
+                s.shutdown(socket.SHUT_WR)
                 while piece := s.recv(65536):
                     got += piece
-            except ConnectionResetError:
+            except OSError:
                 pass
             return got
 
@@ -462,7 +463,7 @@ def test_who_is_late_is_not_chosen(director):
 def test_listeners_are_kept_alive(director):
     d = director()
     events = Events(d, "/x")
-    wait_for(lambda: (None, "") in events.all, "a comment", timeout=12)
+    wait_for(lambda: (None, "") in events.all, "a comment", timeout=8)
 
 
 def test_listeners_that_go_are_forgotten(director):
@@ -517,7 +518,7 @@ def test_a_stranger_changes_nothing(director):
                   good[:-1] + ("0" if good[-1] != "0" else "1"), good + ", x=y", good.upper()):
         answer = d.ask("PUT", target, body, {"Authorization": field} if field is not None else {})
         assert answer.status == 401, (field, answer)
-        assert answer.fields["www-authenticate"] == "Plait-HMAC" or "used before" in answer.json["error"] or "body" in answer.json["error"]
+        assert answer.fields.get("www-authenticate") == "Plait-HMAC" or "body" in answer.json["error"]
         assert unchanged(d)
     assert d.ask("DELETE", target).status == 401 and d.ask("POST", target, b"{}").status == 401
     assert unchanged(d)
@@ -573,9 +574,8 @@ def test_registrations_that_cannot_be(director, document, word):
 
 def test_ids_and_methods(director):
     d = director()
-    for id in ("", ".", "..", "-a", "a/b", "a%2fb", "ä", "a?b", "x" * 129):
-        answer = d.ask("PUT", "/.plait/servers/" + id.encode().decode("latin-1"), b"{}")
-        assert answer.status == 400, id
+    for id in ("", ".", "..", "-a", "a/b", "a%2fb", "%c3%a4", "a?b", "x" * 129):
+        assert d.ask("PUT", "/.plait/servers/" + id, b"{}").status == 400, id
     assert d.ask("GET", "/.plait/servers/a").status == 405
     assert d.ask("PUT", "/x", b"{}").status == 405 and d.ask("DELETE", "/").status == 405
     assert d.ask("OPTIONS", "/x").status == 405
@@ -910,7 +910,8 @@ def test_redis_goes_and_comes_back_empty(director, redis):
     server.start()
     wait_for(lambda: all("there again" in d.run.err for d in (a, b)), "the directors to find it")
     assert a.heartbeat("s").status == 404  # it is not there: the server has to say all again
-    assert a.sources("x") == b.sources("x") == ["s"]
+ 
+    assert a.sources("x") == b.sources("x") == ["s"], (a.run.err, b.run.err)
     assert b.register("s", stream("x"), ttl_ms=3000).status in (200, 201)
     assert b.register("t", stream("x")).status == 201
     wait_for(lambda: a.sources("x") == ["s", "t"], "the other to hear of it")
@@ -953,13 +954,14 @@ def test_redis_with_a_password_and_rubbish(director, redis):
     wait_for(lambda: "WRONGPASS" in wrong.run.err or "NOAUTH" in wrong.run.err, "the complaint")
     assert "wrong@" not in wrong.run.err
     # What others write there does no harm.
-    with socket.create_connection(("127.0.0.1", server.port)) as s:
-        s.sendall(b"AUTH \"open sesame\"\r\nSELECT 3\r\nSADD plait:servers bad ../x b2\r\nSET plait:server:bad {\"url\":1} PX 60000\r\n"
-                  b"HSET plait:server:b2 a b\r\nPUBLISH plait:events:3 \"put x bad\"\r\nPUBLISH plait:events:3 \"touch y 99999999999999 a\"\r\n"
-                  b"PUBLISH plait:events:3 \"drop z ../../x\"\r\nPUBLISH plait:events:3 nonsense\r\nPUBLISH plait:events:3 \"put x b2\"\r\n")
-        s.settimeout(5)
-        while b"*" in s.recv(65536):
-            pass
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as s:
+        for line in ("AUTH|open sesame", "SELECT|3", "SADD|plait:servers|bad|../x|b2", 'SET|plait:server:bad|{"url":1}|PX|60000',
+                     "HSET|plait:server:b2|a|b", "PUBLISH|plait:events:3|put x bad", "PUBLISH|plait:events:3|nonsense",
+                     "PUBLISH|plait:events:3|touch y 99999999999999 a", "PUBLISH|plait:events:3|drop z ../../x",
+                     "PUBLISH|plait:events:3|put x b2"):
+            words = line.encode().split(b"|")
+            s.sendall(b"".join([b"*%d\r\n" % len(words)] + [b"$%d\r\n%s\r\n" % (len(w), w) for w in words]))
+            assert s.recv(4096)[:1] in b"+:"
     wait_for(lambda: "bad cannot be used" in d.run.err, "the complaint")
     late = director("--store", "redis://:open sesame@127.0.0.1:%d/3" % server.port)
     wait_for(lambda: late.sources("x") == ["a"], "what is good to be read")

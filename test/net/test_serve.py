@@ -404,6 +404,16 @@ def test_listing_for_programs(serve, www):
     assert json.loads(server.ask("/sub/?format=json").body)["entries"][0]["size"] == 3
 
 
+def test_a_listing_has_an_end(serve, www):
+    (www / "many").mkdir()
+    for i in range(10_001):
+        (www / "many" / ("f%d" % i)).touch()
+    server = serve()
+    listed = json.loads(server.ask("/many/?format=json").body)
+    assert listed["truncated"] and len(listed["entries"]) == 10_000
+    assert b"Only 10000 entries" in server.ask("/many/").body
+
+
 def test_index_and_slash(serve, www):
     write(www / "sub" / "index.html", b"<p>index")
     write(www / "q?#" / "x", b"")
@@ -594,6 +604,7 @@ def test_where_it_listens(serve):
     server = serve(listen=(HOST + ":0", "[::1]:0", "localhost:0"))
     assert server.told["event"] == "listening" and len(server.told["ports"]) >= 3
     assert server.told["urls"][0] == "http://127.0.0.1:%d/" % server.port
+    assert server.told["addresses"][0] == "127.0.0.1:%d" % server.port
     assert server.told["urls"][1] == "http://[::1]:%d/" % server.told["ports"][1]
     with server.connect(host="::1", port=server.told["ports"][1]) as s:
         s.sendall(b"GET /a.txt HTTP/1.0\r\n\r\n")

@@ -15,7 +15,7 @@
 #include "units.h"
 
 #define TICK_NS       (250 * PLAIT_MS)
-#define KEEP_ALIVE_NS (10 * PLAIT_S)
+#define KEEP_ALIVE_NS (5 * PLAIT_S) /* whoever has gone is noticed at the second one */
 #define FAREWELL_NS   (2 * PLAIT_S)
 #define PEM_MAX       (1024 * 1024)
 #define FDS_BESIDE    64
@@ -131,18 +131,37 @@ static bool prolong(void *ctx, struct plait_server *server)
     return true;
 }
 
+/* Once the store has answered, or has been found out of reach. */
+static void say_listening(struct plait_direct *d)
+{
+    char text[PLAIT_ENDPOINT_TEXT_MAX];
+
+    if (d->has_said)
+        return;
+    d->has_said = true;
+    plait_endpoint_text(plait_web_address(d->web), text);
+    if (!d->options->json) {
+        plait_direct_say("listening on %s", text);
+        return;
+    }
+    printf("{\"event\":\"listening\",\"address\":\"%s\",\"port\":%d}\n", text, atoi(strrchr(text, ':') + 1));
+    fflush(stdout);
+}
+
 static void on_state(void *ctx, bool up)
 {
     struct plait_direct *d = ctx;
 
     if (!up) {
         plait_direct_say("store: %s; what is known is still told, and nobody can register", d->store->error);
+        say_listening(d);
         return;
     }
     if (d->is_ready)
         plait_direct_say("store: there again");
     d->is_ready = true;
     plait_catalog_each_server(d->catalog, prolong, d); /* nobody could send a heartbeat */
+    say_listening(d);
 }
 
 /* Time. */
@@ -404,19 +423,6 @@ static int set_up(struct plait_direct *d)
     return status;
 }
 
-static void say_listening(const struct plait_direct *d)
-{
-    char text[PLAIT_ENDPOINT_TEXT_MAX];
-
-    plait_endpoint_text(plait_web_address(d->web), text);
-    if (!d->options->json) {
-        plait_direct_say("listening on %s", text);
-        return;
-    }
-    printf("{\"event\":\"listening\",\"address\":\"%s\",\"port\":%d}\n", text, atoi(strrchr(text, ':') + 1));
-    fflush(stdout);
-}
-
 static void close_signals(struct plait_direct *d)
 {
     struct plait_signal *all[] = {&d->term, &d->interrupt, &d->hangup};
@@ -460,10 +466,8 @@ int plait_direct_run(const struct plait_direct_options *options)
         return PLAIT_DIRECT_FAILED;
     }
     int status = set_up(&d);
-    if (status == PLAIT_DIRECT_DONE) {
-        say_listening(&d);
+    if (status == PLAIT_DIRECT_DONE)
         plait_loop_run(&d.loop);
-    }
     tear_down(&d);
     return status;
 }

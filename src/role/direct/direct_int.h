@@ -30,6 +30,7 @@ struct plait_direct {
     uint64_t page_at;
     bool has_web;
     bool is_ready; /* the store has told what it holds */
+    bool has_said; /* that it listens */
     bool is_ending;
     uint64_t end_by;
 };

@@ -36,7 +36,7 @@ struct guest {
     struct sockaddr_storage peer;
     int fd;
     uint64_t deadline; /* PLAIT_NEVER for streams */
-    bool is_silent;    /* no request is under way */
+    bool is_silent;    /* no request of which the head is there is under way */
 };
 
 enum phase {
@@ -266,8 +266,7 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
     r->guest = info->socket_context;
     r->connection = connection;
     LIST_INSERT_HEAD(&w->requests, r, list);
-    set_deadline(r->guest, PLAIT_WEB_HEAD_S, false);
-    return r;
+    return r; /* the guest is still silent: a line is not yet a head */
 }
 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **context,

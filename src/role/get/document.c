@@ -137,8 +137,9 @@ static void use_document(struct plait_get *g, const struct get_document *doc, co
 
     if (file == NULL || contradicts(g, file)) {
         enum plait_get_level level = doc->from_link ? PLAIT_GET_NOTE : PLAIT_GET_ERROR;
-        const char *why = file == NULL ? "describes several files; choose one of them with -o NAME"
-                                       : "contradicts what is known of the file's size or digest";
+        const char *why =
+            file == NULL ? "describes several files; choose one of them with -o NAME"
+                         : "contradicts what is known of the file's size or digest; check which is right";
         if (level == PLAIT_GET_ERROR)
             get_end(g, file == NULL ? PLAIT_GET_USAGE : PLAIT_GET_CONTENT, "%s %s", doc->shown, why);
         else
@@ -179,12 +180,13 @@ static void read_local(struct plait_get *g, const char *name)
     if (fd >= 0)
         err = plait_read_file(fd, DOCUMENT_BYTES_MAX, &doc.bytes, &doc.len);
     if (err != PLAIT_OK) {
-        get_end(g, PLAIT_GET_LOCAL, "%s cannot be read: %s", name,
+        get_end(g, PLAIT_GET_LOCAL, "%s cannot be read: %s; check the name", name,
                 err == PLAIT_ERR_IO ? strerror(errno) : "too long");
     } else {
         err = parse_document(g, &doc);
         if (err != PLAIT_OK)
-            get_end(g, PLAIT_GET_CONTENT, "%s is no Metalink document: %s", name, plait_err_name(err));
+            get_end(g, PLAIT_GET_CONTENT, "%s is no Metalink document: %s; check the file", name,
+                    plait_err_name(err));
     }
     if (fd >= 0)
         close(fd);
@@ -267,7 +269,7 @@ static void try_elsewhere(struct plait_get *g, struct get_document *doc)
     if (!doc->from_link && ++doc->route < g->routes.count)
         return;
     if (!doc->from_link)
-        get_end(g, PLAIT_GET_SOURCES, "%s: %s", doc->shown, doc->reason);
+        get_end(g, PLAIT_GET_SOURCES, "%s: %s; check the address", doc->shown, doc->reason);
     else
         get_say(g, PLAIT_GET_NOTE, "%s is not used: %s", doc->shown, doc->reason);
     forget_document(doc);
@@ -290,7 +292,8 @@ static void on_doc_end(void *ctx, const struct plait_http_end *end)
     }
     err = parse_document(g, doc);
     if (err != PLAIT_OK && !doc->from_link)
-        get_end(g, PLAIT_GET_CONTENT, "%s is no Metalink document: %s", doc->shown, plait_err_name(err));
+        get_end(g, PLAIT_GET_CONTENT, "%s is no Metalink document: %s; name another source", doc->shown,
+                plait_err_name(err));
     else if (err != PLAIT_OK)
         get_say(g, PLAIT_GET_NOTE, "%s is not used: it is no Metalink document", doc->shown);
     forget_document(doc);
@@ -357,8 +360,10 @@ static void take_url(struct plait_get *g, const char *url, unsigned priority)
         return;
     }
     if (!plait_url_is_http(url)) {
-        get_end(g, PLAIT_GET_USAGE,
-                "%s is neither a URL of http:// or https:// nor a file that ends in .meta4", url);
+        get_end(
+            g, PLAIT_GET_USAGE,
+            "%s is neither a URL of http:// or https:// nor a file that ends in .meta4; see plait get --help",
+            url);
         return;
     }
     if (plait_url_path_ends(url, ".meta4") || plait_url_path_ends(url, ".metalink")) {
@@ -370,7 +375,7 @@ static void take_url(struct plait_get *g, const char *url, unsigned priority)
         get_end(g, PLAIT_GET_USAGE, "too many: at most %d URLs over %zu routes; name fewer", sources_max(g),
                 g->routes.count);
     else if (err == PLAIT_ERR_FORMAT)
-        get_end(g, PLAIT_GET_USAGE, "%s is no URL that can be used", url);
+        get_end(g, PLAIT_GET_USAGE, "%s is no URL that can be used; check it", url);
     else if (err == PLAIT_ERR_NOMEM)
         get_end(g, PLAIT_GET_FAILED, "out of memory");
 }

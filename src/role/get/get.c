@@ -382,7 +382,8 @@ static void take_routes(struct plait_get *g)
         snprintf(text, sizeof text, "%.64s is left out: %s", strchr(name, '@') != NULL ? "a proxy" : name,
                  why);
         if (err == PLAIT_ERR_FORMAT || err == PLAIT_ERR_LIMIT) {
-            get_end(g, PLAIT_GET_USAGE, "--via %.64s: %s", strchr(name, '@') != NULL ? "a proxy" : name, why);
+            get_end(g, PLAIT_GET_USAGE, "--via %.64s: %s; see plait get --help",
+                    strchr(name, '@') != NULL ? "a proxy" : name, why);
             return;
         }
         get_say(g, PLAIT_GET_WARNING, "--via %s", text);

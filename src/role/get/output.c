@@ -82,7 +82,7 @@ static void open_special(struct plait_get *g, const char *name)
 {
     g->opened_fd = open(name, O_WRONLY | O_CLOEXEC);
     if (g->opened_fd < 0)
-        get_end(g, PLAIT_GET_LOCAL, "%s cannot be opened: %s", name, strerror(errno));
+        get_end(g, PLAIT_GET_LOCAL, "%s cannot be opened: %s; choose another with -o", name, strerror(errno));
     else
         open_pipe(g, g->opened_fd, name);
 }

@@ -52,8 +52,10 @@ struct plait_sink {
     char error[PLAIT_SINK_ERROR_MAX];
 };
 
-/* Notes an error for people, with the system's words for `os_errno` (0 = none) after it. Returns
- * PLAIT_ERR_IO. */
+/*
+ * Notes an error for people. What the format says after its last semicolon, without conversions, is what to do; before
+ * that come the system's words for `os_errno` (0 = none). Returns PLAIT_ERR_IO.
+ */
 int plait_sink_note(struct plait_sink *s, int os_errno, const char *format, ...) PLAIT_PRINTF(3, 4);
 
 /*

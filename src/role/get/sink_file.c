@@ -37,7 +37,8 @@ static int file_write(struct plait_sink *s, uint64_t offset, const uint8_t *byte
     if (errno == ENOSPC || errno == EDQUOT)
         return plait_sink_note(
             s, errno, "%s cannot be written; make room and run the same command again to go on", f->part);
-    return plait_sink_note(s, errno, "%s cannot be written", f->part);
+    return plait_sink_note(s, errno, "%s cannot be written; check the disk, or choose another place with -o",
+                           f->part);
 }
 
 static int file_read(struct plait_sink *s, uint64_t offset, uint8_t *bytes, size_t len)
@@ -88,7 +89,8 @@ static void on_finished(void *ctx)
             "%s has appeared meanwhile; the complete download is in %s (move it, or use -f to replace)",
             f->name, f->part);
     else
-        plait_sink_note(&f->sink, f->result_errno, "%s is complete but cannot be %s", f->part, f->step);
+        plait_sink_note(&f->sink, f->result_errno,
+                        "%s is complete but cannot be %s; run the same command again", f->part, f->step);
     f->sink.events->failed(f->sink.ctx);
 }
 
@@ -145,11 +147,16 @@ static int open_error(struct file *f)
     switch (errno) {
     case ELOOP:
     case EEXIST:
-        return plait_sink_note(&f->sink, 0, "%s is a link or no regular file; remove it", f->part);
+        return plait_sink_note(&f->sink, 0,
+                               "%s is a link or no regular file; remove it, or choose another name with -o",
+                               f->part);
     case ENOENT:
-        return plait_sink_note(&f->sink, 0, "%s cannot be made: there is no such directory", f->name);
+        return plait_sink_note(
+            &f->sink, 0,
+            "%s cannot be made: there is no such directory; make it, or choose another name with -o",
+            f->name);
     default:
-        return plait_sink_note(&f->sink, errno, "%s cannot be made", f->part);
+        return plait_sink_note(&f->sink, errno, "%s cannot be made; choose another name with -o", f->part);
     }
 }
 
@@ -166,13 +173,14 @@ static int open_part(struct file *f)
                                    "another name with -o",
                                    f->name);
         if (err != PLAIT_OK)
-            return plait_sink_note(&f->sink, errno, "%s cannot be locked", f->part);
+            return plait_sink_note(&f->sink, errno, "%s cannot be locked; choose another place with -o",
+                                   f->part);
         if (has_name(f->sink.fd, f->part))
             return PLAIT_OK;
         close(f->sink.fd);
         f->sink.fd = -1;
     }
-    return plait_sink_note(&f->sink, 0, "%s does not stay where it is", f->part);
+    return plait_sink_note(&f->sink, 0, "%s does not stay where it is; run the same command again", f->part);
 }
 
 static char *join(const char *name, const char *suffix)
@@ -237,9 +245,9 @@ int plait_sink_file_clear(struct plait_sink *s)
     struct file *f = (struct file *)s;
 
     if (ftruncate(s->fd, 0) != 0)
-        return plait_sink_note(s, errno, "%s cannot be emptied", f->part);
+        return plait_sink_note(s, errno, "%s cannot be emptied; choose another name with -o", f->part);
     if (unlink(f->journal) != 0 && errno != ENOENT)
-        return plait_sink_note(s, errno, "%s cannot be removed", f->journal);
+        return plait_sink_note(s, errno, "%s cannot be removed; choose another name with -o", f->journal);
     return PLAIT_OK;
 }
 

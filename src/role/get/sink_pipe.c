@@ -159,7 +159,7 @@ static void on_written(void *ctx)
     struct pipe_sink *p = ctx;
 
     if (p->result_errno != 0) {
-        plait_sink_note(&p->sink, p->result_errno, "%s cannot be written", p->name);
+        plait_sink_note(&p->sink, p->result_errno, "%s cannot be written; use -o FILE", p->name);
         p->sink.events->failed(p->sink.ctx);
         return;
     }

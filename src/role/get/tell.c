@@ -316,7 +316,9 @@ static void blame_content(struct plait_get *g)
                 "into a file");
     else
         get_end(g, PLAIT_GET_CONTENT,
-                "the content does not have the %s digest that %s; no other source is left",
+                "the content of %s%s does not have the %s digest that %s; check the digest, or name another "
+                "source",
+                shown(g, 0), g->source_count > 1 ? " and of the others" : "",
                 plait_digest_alg_name(g->digest.alg), g->digest_teller);
 }
 
