@@ -155,7 +155,9 @@ bool fetch_take_back(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source
         e.hi = plait_min_u64(e.hi, hi);
         if (e.lo >= hi || (source != PLAIT_FETCH_NO_SOURCE && fetch_owner_source(e.owner) != source))
             continue;
-        if (e.lo < f->emitted)
+        if (e.lo < f->emitted && f->emits_verified)
+            e.lo = plait_min_u64(f->emitted, e.hi);
+        else if (e.lo < f->emitted)
             clean = false;
         fetch_mark(f, e.lo, e.hi, PLAIT_BLOCK_FREE, 0);
         if (f->config.store.take_back != NULL)
@@ -253,6 +255,11 @@ int plait_fetch_resume(struct plait_fetch *f, uint64_t lo, uint64_t hi, int sour
 void plait_fetch_set_digest_known(struct plait_fetch *f)
 {
     f->config.digest_known = true;
+}
+
+void plait_fetch_set_emits_verified(struct plait_fetch *f)
+{
+    f->emits_verified = true;
 }
 
 void plait_fetch_expect_version(struct plait_fetch *f, int source, uint64_t version)
@@ -736,7 +743,8 @@ void plait_fetch_on_end(struct plait_fetch *f, uint64_t now, int lane, enum plai
 
 void plait_fetch_on_emitted(struct plait_fetch *f, uint64_t now, uint64_t offset)
 {
-    (void)now;
+    if (offset > f->emitted)
+        f->progress_at = now;
     f->emitted = plait_max_u64(f->emitted, offset);
     f->replan = true;
 }
@@ -795,6 +803,8 @@ void plait_fetch_on_deadline(struct plait_fetch *f, uint64_t now)
 {
     if (f->done || f->fail != PLAIT_FETCH_FAIL_NONE)
         return;
+    if (fetch_output_is_behind(f))
+        f->progress_at = now;
     if (now >= plait_add_sat(f->progress_at, f->config.give_up_ns)) {
         fetch_fail(f, PLAIT_FETCH_FAIL_UNREACHABLE);
         return;

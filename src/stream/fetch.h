@@ -201,6 +201,8 @@ int plait_fetch_add_path(struct plait_fetch *f, uint64_t now, int source);
 void plait_fetch_stop_path(struct plait_fetch *f, uint64_t now, int path);
 /* A digest became known on the way (a header told it); as digest_known in the config. */
 void plait_fetch_set_digest_known(struct plait_fetch *f);
+/* In order: from now on the owner emits only what piece hashes have verified, whoever brought it. */
+void plait_fetch_set_emits_verified(struct plait_fetch *f);
 /* Resume: [lo, hi) is already kept and was verified; `source` it came from, or PLAIT_FETCH_NO_SOURCE. Before
  * any path. */
 int plait_fetch_resume(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source) PLAIT_MUST_USE;

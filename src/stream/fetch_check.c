@@ -516,6 +516,7 @@ void plait_fetch_reject_content(struct plait_fetch *f, uint64_t now, uint64_t lo
         f->fail = PLAIT_FETCH_FAIL_NONE;
         fetch_fail(f, PLAIT_FETCH_FAIL_CONTENT);
     }
+    sizes_decide(f, now);
     f->replan = true;
 }
 

@@ -150,6 +150,7 @@ struct plait_fetch {
     bool size_known;
     uint64_t sized_at;
     bool done;
+    bool emits_verified;
     bool replan;      /* something changed that may give a lane work */
     uint64_t plan_at; /* when idle lanes look again for something to steal */
     uint64_t tick_at; /* when paths are looked at again */
@@ -229,6 +230,9 @@ double lane_finish_s(const struct path *p, const struct lane *l, double left, ui
 /* fetch_plan.c */
 /* Gives an idle lane something to do: fills `cmd` with an OPEN. */
 bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct plait_fetch_cmd *cmd);
+
+/* In order: the output is the one that is waited for; more speed would only cost doubled bytes. */
+bool fetch_output_is_behind(struct plait_fetch *f);
 
 /* fetch_check.c */
 int check_new(struct plait_fetch *f, uint64_t lo, size_t len, int source_b);

@@ -124,6 +124,7 @@ static bool open_unowned(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi
                          struct plait_fetch_cmd *cmd)
 {
     open_lane(f, id, lo, hi, now, cmd);
+    add_seam(f, id / PLAIT_FETCH_LANES_MAX, fetch_lane(f, id));
     fetch_lane(f, id)->probe = true;
     return finish_open(f, id, cmd);
 }
@@ -543,8 +544,7 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
     return open_unowned(f, id, hi - left, hi, now, cmd);
 }
 
-/* The output is the one that is waited for: more speed would only cost doubled bytes. */
-static bool output_is_behind(struct plait_fetch *f)
+bool fetch_output_is_behind(struct plait_fetch *f)
 {
     uint64_t window = f->config.window_bytes;
 
@@ -564,5 +564,5 @@ bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct p
         return plan_trial(f, id, now, cmd);
     if (plan_audit(f, id, now, cmd) || plan_chunk(f, id, now, cmd))
         return true;
-    return !output_is_behind(f) && (plan_steal(f, id, now, cmd) || plan_double(f, id, now, cmd));
+    return !fetch_output_is_behind(f) && (plan_steal(f, id, now, cmd) || plan_double(f, id, now, cmd));
 }

@@ -173,3 +173,12 @@ def test_one_bad_block_and_a_digest(plait, liar, data):
     server = liar({"file": str(d), "other": [[700_000, 700_100]]}, {"file": str(d)}, rate=8 * MB)
     result = plait.get("-o", "out", "--checksum", d.sha256, *server.urls())
     assert_file(result, plait.file(), d)
+
+
+@pytest.mark.parametrize("name", CONTENT)
+@pytest.mark.parametrize("rates", [(20 * MB, 2 * MB), (2 * MB, 6 * MB)], ids=["fast-liar", "slow-liar"])
+def test_content_at_another_rate(plait, liar, data, lying, name, rates):
+    """What is compared must be compared whichever of the two comes first, also at the end, where work is doubled."""
+    site = [{"resources": {"/f": lying(CONTENT[name])}, "rate": rates[0]}]
+    true = [{"resources": {"/f": {"file": str(data(SIZE))}}, "rate": rates[1]}] * 2
+    assert_file(plait.get("-o", "out", *liar(*site, *true).urls()), plait.file(), data(SIZE))

@@ -231,12 +231,15 @@ static void start_pieces(struct plait_get *g, uint64_t size)
     else if (g->emitted > 0)
         get_say(g, PLAIT_GET_NOTE, "the digests of the pieces came too late; only the whole is verified");
     else if (plait_pieces_init(&g->pieces, &g->loop, source, size, g->piece_list, on_piece_judged, g) ==
-             PLAIT_OK)
+             PLAIT_OK) {
         g->have_pieces = true;
-    else
+        if (g->sink->in_order)
+            plait_fetch_set_emits_verified(g->fetch);
+    } else {
         get_say(g, PLAIT_GET_WARNING,
                 "the digests of the pieces cannot be used: they do not fit the size, or cannot "
                 "be computed here");
+    }
     if (!g->have_pieces)
         g->piece_list = NULL;
 }

@@ -17,15 +17,8 @@
 #include "units.h"
 
 #define METHODS        "GET, HEAD, OPTIONS"
-/* What is read at once for parts that do not go straight from the file. */
-#define PART_READ_SIZE (64 * PLAIT_KIB)
-/*
- * What is read at once for TLS: little for whom it lasts long, so that many slow clients need little memory; twice as
- * much as before, up to a bound, for whom it was gone at once.
- */
-#define TLS_READ_MIN   (16 * PLAIT_KIB)
-#define TLS_READ_MAX   (256 * PLAIT_KIB)
-#define TLS_FAST_NS    (20 * PLAIT_MS)
+/* What is read at once of a body that does not go straight from the file; each such answer has this much memory. */
+#define READ_SIZE      (64 * PLAIT_KIB)
 /* From here on the kernel may read further ahead than it would of itself. */
 #define READ_AHEAD_MIN PLAIT_MIB
 
@@ -169,28 +162,13 @@ static void add_version(struct plait_exchange *x, const struct file *f, struct M
 struct body {
     int fd; /* owned */
     uint64_t lo;
-    size_t piece;     /* how much was read last */
-    uint64_t read_at; /* ns: when */
 };
-
-static uint64_t monotonic_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * PLAIT_S + (uint64_t)t.tv_nsec;
-}
 
 static ssize_t read_body(void *cls, uint64_t at, char *out, size_t max)
 {
-    struct body *b = cls;
-    uint64_t now = monotonic_ns();
+    const struct body *b = cls;
     ssize_t n;
 
-    b->piece = plait_since(now, b->read_at) < TLS_FAST_NS ? (size_t)plait_min_u64(2 * b->piece, TLS_READ_MAX)
-                                                          : TLS_READ_MIN;
-    b->read_at = now;
-    max = (size_t)plait_min_u64(max, b->piece);
     do
         n = pread(b->fd, out, max, (off_t)(b->lo + at));
     while (n < 0 && errno == EINTR);
@@ -213,8 +191,8 @@ static struct MHD_Response *make_body(int fd, uint64_t lo, uint64_t len)
         close(fd);
         return NULL;
     }
-    *b = (struct body){fd, lo, TLS_READ_MIN, 0};
-    size_t room = (size_t)plait_clamp_u64(len, 1, TLS_READ_MAX);
+    *b = (struct body){fd, lo};
+    size_t room = (size_t)plait_clamp_u64(len, 1, READ_SIZE);
     struct MHD_Response *response = MHD_create_response_from_callback(len, room, read_body, b, free_body);
     if (response == NULL)
         free_body(b);
@@ -281,7 +259,7 @@ static enum MHD_Result send_parts(struct plait_exchange *x, struct file *f,
     uint64_t len = plait_multipart_len(parts);
     snprintf(type, sizeof type, "multipart/byteranges; boundary=%s", plait_multipart_boundary(parts));
     struct MHD_Response *response =
-        MHD_create_response_from_callback(len, PART_READ_SIZE, read_parts, parts, free_parts);
+        MHD_create_response_from_callback(len, READ_SIZE, read_parts, parts, free_parts);
     if (response == NULL)
         plait_multipart_free(parts);
     add_version(x, f, response);

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -491,8 +490,6 @@ int plait_serve_run(const struct plait_serve_options *options, const struct plai
     s->digest_fd = s->pem.keeper_fd = -1;
     atomic_init(&s->server.leaving, false);
     signal(SIGPIPE, SIG_IGN);
-    /* The buffers of answers over TLS are of this size; from the heap they would be cleared, and so become resident. */
-    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     int rc = prepare(s);
     if (rc == PLAIT_OK)
         rc = run_loop(s);
