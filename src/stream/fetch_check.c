@@ -105,7 +105,8 @@ static void settle(struct plait_fetch *f, uint64_t now, int check)
         bool same = memcmp(c->a, c->b, c->len) == 0;
         if (c->source_a >= OWNER_RESUMED && !same)
             fetch_fail(f, PLAIT_FETCH_FAIL_CHANGED); /* what an earlier run left is of another version */
-        else if (same && c->source_a < OWNER_RESUMED)
+        else if (same && c->source_a < OWNER_RESUMED &&
+                 !(c->audit && c->lo == 0 && f->config.window_bytes > 0))
             f->sources[c->source_a].vetted = f->sources[c->source_b].vetted = true;
         else if (!same)
             on_differ(f, now, c->source_a, c->source_b, c->lo, c->len, c->a, c->b);
@@ -207,6 +208,9 @@ static void new_audit(struct plait_fetch *f, uint64_t lo, size_t len)
 void check_plan_audit(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source)
 {
     f->audit_debt += hi - lo;
+    if (lo == 0 && f->config.window_bytes > 0 &&
+        f->source_count > 1) /* what leaves first is compared first */
+        new_audit(f, 0, (size_t)plait_min_u64(hi, SEAM_BYTES));
     if (f->audit_debt < AUDIT_EVERY || hi - lo < 2 * AUDIT_BYTES || audits_waiting(f) >= AUDITS_WAITING ||
         !other_can_serve(f, source))
         return;
@@ -276,32 +280,35 @@ static bool being_audited(const struct plait_fetch *f, int source)
     return false;
 }
 
-/* Order an audit of the last bytes that came from `source`. */
+/* Order an audit of the first and the last bytes that came from `source`. */
 static void vet(struct plait_fetch *f, int source, uint64_t now)
 {
-    struct plait_extent e, last = {0};
+    struct plait_extent e, first = {0}, last = {0};
+    int path = auditor(f, source);
+    double soon = path < 0 ? 0 : path_rate(&f->paths[path], now) * VET_S; /* it is waited for */
+    uint64_t most = plait_clamp_u64((uint64_t)soon, VET_BYTES_MIN, AUDIT_BYTES / 2);
 
     f->sources[source].vet_tries++;
     for (uint64_t from = 0; plait_blockmap_find(&f->map, from, PLAIT_BLOCK_DONE, &e); from = e.hi) {
-        if (e.owner == source)
-            last = e;
+        if (e.owner != source)
+            continue;
+        last = e;
+        if (first.hi == 0)
+            first = e;
     }
-    int path = auditor(f, source);
-    double soon = path < 0 ? 0 : path_rate(&f->paths[path], now) * VET_S; /* it is waited for */
-    uint64_t most = plait_clamp_u64((uint64_t)soon, VET_BYTES_MIN, AUDIT_BYTES);
-    size_t len = (size_t)plait_min_u64(last.hi - last.lo, most);
-    if (len > 0)
-        new_audit(f, last.hi - len, len);
+    size_t head = (size_t)plait_min_u64(first.hi - first.lo, most),
+           tail = (size_t)plait_min_u64(last.hi - last.lo, most);
+    if (tail > 0)
+        new_audit(f, last.hi - tail, tail);
+    if (head > 0 && first.lo + head <= last.hi - tail)
+        new_audit(f, first.lo, head);
 }
 
 bool checks_settled(struct plait_fetch *f, uint64_t now)
 {
-    int contributors = 0;
     bool settled = !f->tribunal.active;
 
-    for (int i = 0; i < f->source_count; i++)
-        contributors += !f->sources[i].out && f->sources[i].kept_bytes > 0;
-    for (int i = 0; i < f->source_count && contributors > 1; i++) {
+    for (int i = 0; i < f->source_count; i++) {
         struct source *s = &f->sources[i];
         if (s->out || s->vetted || s->kept_bytes == 0 || !other_can_serve(f, i))
             continue;

@@ -348,6 +348,15 @@ def test_digest_comes_when_it_is_known(serve, www):
         assert server.ask("/big", Range="bytes=0-0")["Repr-Digest"] == digest_field(data)
 
 
+def test_one_request_is_enough_for_the_digest_of_a_new_file(serve, www, place):
+    kept = place / "digests"
+    server = serve("--digest-cache", kept)
+    write(www / "new", b"just now", time.time())
+    assert server.ask("/new")["Repr-Digest"] is None
+    wait_for(lambda: hashlib.sha256(b"just now").hexdigest() in kept.read_text(), "the digest")
+    assert server.ask("/new")["Repr-Digest"] == digest_field(b"just now")
+
+
 def test_no_digest(serve):
     server = serve("--no-digest")
     for _ in range(20):

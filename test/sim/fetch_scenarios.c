@@ -139,7 +139,7 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"pipe-three", {{{20, 20}, {50, 50}, {100, 10}}, .size = 100 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.92},
     {"pipe-three-4MB", {{{20, 20}, {50, 50}, {100, 10}}, .size = 4 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.5},
     {"pipe-narrow", {{{20, 20}, {50, 50}, {100, 10}}, .size = 40 * MB}, {.window_bytes = 2 * PLAIT_MIB}, .share = 0.6},
-    {"pipe-very-narrow", {{{20, 20}, {50, 50}, {100, 10}}, .size = 10 * MB}, {.window_bytes = 256 * PLAIT_KIB}, .share = 0.18},
+    {"pipe-very-narrow", {{{20, 20}, {50, 50}, {100, 10}}, .size = 10 * MB}, {.window_bytes = 256 * PLAIT_KIB}, .share = 0.13},
     {"pipe-satellite", {{{8, 30}, {40, 60, .jitter_ms = 10}, {20, 600}}, .size = 40 * MB}, {.window_bytes = 32 * PLAIT_MIB}, .share = 0.75},
     {"pipe-slow-consumer", {{{50, 20}, {50, 30}}, .size = 10 * MB}, {.window_bytes = 4 * PLAIT_MIB, .consumer_mbit = 16}, .seconds = 5.4},
     {"pipe-consumer-pauses", {{{50, 20}, {50, 30}}, .size = 20 * MB}, {.window_bytes = 4 * PLAIT_MIB, .pause_from_ms = 500, .pause_to_ms = 4500}, .seconds = 7},

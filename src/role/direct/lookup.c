@@ -108,8 +108,8 @@ static json_t *snapshot(struct plait_direct *d, const struct plait_query *q)
 
 static void answer_events(struct plait_direct *d, struct plait_request *r, const struct plait_query *q)
 {
-    static const struct plait_web_field fields[] = {{"Cache-Control", "no-store"},
-                                                    {"X-Accel-Buffering", "no"}};
+    static const struct plait_web_field fields[] = {
+        {"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}, {"Connection", "close"}};
     struct listener *l = calloc(1, sizeof *l);
     json_t *o = snapshot(d, q);
     char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;

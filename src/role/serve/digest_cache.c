@@ -226,7 +226,7 @@ static int compute(struct plait_digest_cache *c, const struct wish *w, uint8_t s
 {
     struct stat st;
     int fd;
-    int rc = is_settled(&w->key) ? plait_docroot_open(c->root, w->path, &fd, &st) : PLAIT_ERR_STATE;
+    int rc = plait_docroot_open(c->root, w->path, &fd, &st);
 
     if (rc != PLAIT_OK)
         return rc;
@@ -240,6 +240,15 @@ static int compute(struct plait_digest_cache *c, const struct wish *w, uint8_t s
     return rc == PLAIT_OK && !same(&after, &w->key) ? PLAIT_ERR_STATE : rc;
 }
 
+/* Until the file's time tells its version, or the end. Under the lock. */
+static void wait_until_settled(struct plait_digest_cache *c, const struct key *k)
+{
+    const struct timespec then = {(time_t)(k->mtime_ns / PLAIT_S) + SETTLE_S, 0};
+
+    while (!is_settled(k) && !atomic_load(&c->stopping))
+        pthread_cond_timedwait(&c->wake, &c->lock, &then);
+}
+
 static void *run(void *arg)
 {
     struct plait_digest_cache *c = arg;
@@ -251,9 +260,11 @@ static void *run(void *arg)
     for (;;) {
         while (c->queue_len == 0 && !atomic_load(&c->stopping))
             pthread_cond_wait(&c->wake, &c->lock);
+        struct wish *w = &c->queue[c->queue_head]; /* stays where it is until it is removed below */
+        if (c->queue_len > 0)
+            wait_until_settled(c, &w->key);
         if (atomic_load(&c->stopping))
             break;
-        struct wish *w = &c->queue[c->queue_head]; /* stays where it is until it is removed below */
         pthread_mutex_unlock(&c->lock);
         int rc = compute(c, w, sha256);
         pthread_mutex_lock(&c->lock);
@@ -361,10 +372,7 @@ bool plait_digest_cache_find(struct plait_digest_cache *c, const struct stat *st
 void plait_digest_cache_ask(struct plait_digest_cache *c, const char *path, const struct stat *st)
 {
     struct key k = key_of(st);
-    bool waits = !is_settled(&k);
-
-    if (waits)
-        return;
+    bool waits = false;
     char *copy = strdup(path);
     pthread_mutex_lock(&c->lock);
     for (size_t i = 0; !waits && i < c->queue_len; i++)
