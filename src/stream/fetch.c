@@ -126,9 +126,7 @@ static void lane_idle(struct plait_fetch *f, int id)
     struct lane *l = fetch_lane(f, id);
 
     fetch_release(f, id);
-    if (l->check != NO_CHECK)
-        check_drop(f, l->check);
-    l->check = NO_CHECK;
+    check_leave(f, id);
     l->state = LANE_IDLE;
     l->whole = l->given_up = l->probe = l->doubled = false;
     f->replan = true;
@@ -438,9 +436,7 @@ static enum plait_fetch_verdict on_whole(struct plait_fetch *f, uint64_t now, in
         return drop_answer(f, lane, now);
     }
     fetch_release(f, lane);
-    if (l->check != NO_CHECK)
-        check_drop(f, l->check);
-    l->check = NO_CHECK;
+    check_leave(f, lane);
     l->whole = true;
     l->asked_lo = l->lo = l->at = 0;
     l->asked_hi = head->size;

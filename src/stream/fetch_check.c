@@ -86,6 +86,15 @@ void check_drop(struct plait_fetch *f, int check)
     }
 }
 
+void check_leave(struct plait_fetch *f, int lane)
+{
+    struct lane *l = fetch_lane(f, lane);
+
+    if (l->check != NO_CHECK && f->checks[l->check].b_have < f->checks[l->check].len)
+        check_drop(f, l->check);
+    l->check = NO_CHECK;
+}
+
 static void settle(struct plait_fetch *f, uint64_t now, int check)
 {
     struct check *c = &f->checks[check];
@@ -197,12 +206,14 @@ static int audits_waiting(const struct plait_fetch *f)
     return n;
 }
 
-static void new_audit(struct plait_fetch *f, uint64_t lo, size_t len)
+static void new_audit(struct plait_fetch *f, uint64_t lo, size_t len, int source)
 {
     int check = check_new(f, lo, len, PLAIT_FETCH_NO_SOURCE);
 
-    if (check != NO_CHECK)
-        f->checks[check].audit = f->checks[check].waiting = true;
+    if (check == NO_CHECK)
+        return;
+    f->checks[check].audit = f->checks[check].waiting = true;
+    f->checks[check].meant_a = source;
 }
 
 void check_plan_audit(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source)
@@ -210,12 +221,12 @@ void check_plan_audit(struct plait_fetch *f, uint64_t lo, uint64_t hi, int sourc
     f->audit_debt += hi - lo;
     if (lo == 0 && f->config.window_bytes > 0 &&
         f->source_count > 1) /* what leaves first is compared first */
-        new_audit(f, 0, (size_t)plait_min_u64(hi, SEAM_BYTES));
+        new_audit(f, 0, (size_t)plait_min_u64(hi, SEAM_BYTES), source);
     if (f->audit_debt < AUDIT_EVERY || hi - lo < 2 * AUDIT_BYTES || audits_waiting(f) >= AUDITS_WAITING ||
         !other_can_serve(f, source))
         return;
     f->audit_debt = 0;
-    new_audit(f, lo + plait_prng_below(&f->prng, hi - lo - AUDIT_BYTES), AUDIT_BYTES);
+    new_audit(f, lo + plait_prng_below(&f->prng, hi - lo - AUDIT_BYTES), AUDIT_BYTES, source);
 }
 
 /* The path with the shortest round trip whose source could be asked to compare with `source`. */
@@ -261,9 +272,8 @@ int check_audit_for(struct plait_fetch *f, int path)
     }
     for (int i = 0; i < CHECKS_MAX; i++) {
         struct check *c = &f->checks[i];
-        if (!c->used || !c->waiting || c->source_a == f->paths[path].source)
-            continue;
-        if (auditor(f, c->source_a) == path)
+        int source = c->source_a != PLAIT_FETCH_NO_SOURCE ? c->source_a : c->meant_a;
+        if (c->used && c->waiting && auditor(f, source) == path)
             return i;
     }
     return NO_CHECK;
@@ -299,9 +309,9 @@ static void vet(struct plait_fetch *f, int source, uint64_t now)
     size_t head = (size_t)plait_min_u64(first.hi - first.lo, most),
            tail = (size_t)plait_min_u64(last.hi - last.lo, most);
     if (tail > 0)
-        new_audit(f, last.hi - tail, tail);
+        new_audit(f, last.hi - tail, tail, source);
     if (head > 0 && first.lo + head <= last.hi - tail)
-        new_audit(f, first.lo, head);
+        new_audit(f, first.lo, head, source);
 }
 
 bool checks_settled(struct plait_fetch *f, uint64_t now)

@@ -109,6 +109,7 @@ struct check {
     bool waiting; /* audit: no lane has it yet */
     int source_a; /* PLAIT_FETCH_NO_SOURCE until its first byte */
     int source_b;
+    int meant_a; /* audit: the source that was to bring the kept copy when it was planned */
     uint64_t lo;
     size_t len, a_have, b_have;
     uint8_t a[CHECK_BYTES_MAX], b[CHECK_BYTES_MAX];
@@ -237,6 +238,8 @@ bool fetch_output_is_behind(struct plait_fetch *f);
 /* fetch_check.c */
 int check_new(struct plait_fetch *f, uint64_t lo, size_t len, int source_b);
 void check_drop(struct plait_fetch *f, int check);
+/* The lane's request ends: its check goes on if the lane has brought its copy, and waits for the other. */
+void check_leave(struct plait_fetch *f, int lane);
 /* Bytes of the compared copy came. */
 void check_feed_b(struct plait_fetch *f, uint64_t now, int check, uint64_t offset, const uint8_t *bytes,
                   size_t len);

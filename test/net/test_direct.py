@@ -592,7 +592,8 @@ def test_odd_targets(director, target):
 
 def test_what_is_not_http(director):
     d = director()
-    for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 50 + b"\r\n\r\n", b"\0" * 1000 + b"\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 1000 + b"x\r\n\r\n",
+    for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 50 + b"\r\n\r\n", b"GET /\0x HTTP/1.1\r\n\r\n", b"GET\0/x HTTP/1.1\r\n\r\n",
+                 b"GET / HTTP/1.1\r\nA: \0b\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 1000 + b"x\r\n\r\n",
                  b"GET / HTTP/1.1\r\nA: " + b"x" * 100_000 + b"\r\n\r\n", b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
                  b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
                  b"PUT /.plait/servers/a HTTP/1.1\r\nContent-Length: -5\r\n\r\n",

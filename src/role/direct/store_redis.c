@@ -26,7 +26,7 @@
 #define PING_NS        (2 * PLAIT_S)
 #define SILENCE_NS     (6 * PLAIT_S)
 #define RETRY_NS_FIRST (250 * PLAIT_MS)
-#define RETRY_NS_MAX   (5 * PLAIT_S)
+#define RETRY_NS_MAX   (1 * PLAIT_S)
 #define LOADING_MAX    16 /* documents under way at once */
 #define HOST_MAX       256
 #define INSTANCE_LEN   16

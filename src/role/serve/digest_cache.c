@@ -191,20 +191,43 @@ static void load_file(struct plait_digest_cache *c)
 
 /* The thread. */
 
-static int hash_fd(struct plait_digest_cache *c, int fd, uint64_t size, uint8_t sha256[PLAIT_SHA256_LEN])
+/* Whether the descriptor is of that version, still. */
+static bool is_version(int fd, const struct key *k)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    struct key found = key_of(&st);
+    return same(&found, k);
+}
+
+/* Looks at each step whether it is still worth it: a file that is being written has a new version all the time. */
+static int hash_steps(struct plait_digest_cache *c, int fd, const struct key *k, EVP_MD_CTX *md,
+                      uint8_t *room)
+{
+    for (uint64_t at = 0; at < k->size; at += READ_SIZE) {
+        size_t want = (size_t)plait_min_u64(READ_SIZE, k->size - at);
+        if (atomic_load(&c->stopping) || !is_version(fd, k))
+            return PLAIT_ERR_STATE;
+        int rc = plait_pread_all(fd, room, want, at);
+        if (rc != PLAIT_OK)
+            return rc;
+        if (EVP_DigestUpdate(md, room, want) != 1)
+            return PLAIT_ERR_NOMEM;
+    }
+    return is_version(fd, k) ? PLAIT_OK : PLAIT_ERR_STATE;
+}
+
+static int hash_fd(struct plait_digest_cache *c, int fd, const struct key *k,
+                   uint8_t sha256[PLAIT_SHA256_LEN])
 {
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     uint8_t *room = malloc(READ_SIZE);
-    int rc = md != NULL && room != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? PLAIT_OK
-                                                                                          : PLAIT_ERR_NOMEM;
+    int rc = PLAIT_ERR_NOMEM;
 
-    for (uint64_t at = 0; rc == PLAIT_OK && at < size;) {
-        size_t want = (size_t)plait_min_u64(READ_SIZE, size - at);
-        rc = atomic_load(&c->stopping) ? PLAIT_ERR_STATE : plait_pread_all(fd, room, want, at);
-        if (rc == PLAIT_OK && EVP_DigestUpdate(md, room, want) != 1)
-            rc = PLAIT_ERR_NOMEM;
-        at += want;
-    }
+    if (md != NULL && room != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1)
+        rc = hash_steps(c, fd, k, md, room);
     if (rc == PLAIT_OK && EVP_DigestFinal_ex(md, sha256, NULL) != 1)
         rc = PLAIT_ERR_NOMEM;
     free(room);
@@ -221,7 +244,6 @@ static bool is_settled(const struct key *k)
            (int64_t)(k->mtime_ns / PLAIT_S) > now.tv_sec;
 }
 
-/* PLAIT_OK only if what was read is that version, before and after. */
 static int compute(struct plait_digest_cache *c, const struct wish *w, uint8_t sha256[PLAIT_SHA256_LEN])
 {
     struct stat st;
@@ -230,14 +252,9 @@ static int compute(struct plait_digest_cache *c, const struct wish *w, uint8_t s
 
     if (rc != PLAIT_OK)
         return rc;
-    struct key before = key_of(&st);
-    rc =
-        S_ISREG(st.st_mode) && same(&before, &w->key) ? hash_fd(c, fd, w->key.size, sha256) : PLAIT_ERR_STATE;
-    if (rc == PLAIT_OK && fstat(fd, &st) != 0)
-        rc = PLAIT_ERR_IO;
+    rc = hash_fd(c, fd, &w->key, sha256);
     close(fd);
-    struct key after = key_of(&st);
-    return rc == PLAIT_OK && !same(&after, &w->key) ? PLAIT_ERR_STATE : rc;
+    return rc;
 }
 
 /* Until the file's time tells its version, or the end. Under the lock. */
