@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "cmd_serve.h"
 
 #define USAGE 2
 
@@ -14,6 +15,7 @@ static const struct {
     const char *what;
 } commands[] = {
     {"get", plait_cmd_get, "fetch one file or stream from several servers, over several links, at once"},
+    {"serve", plait_cmd_serve, "serve the files of a folder over HTTP"},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

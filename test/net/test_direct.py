@@ -57,6 +57,7 @@ class Events(threading.Thread):
         self.all, self.ended = [], False
         self.connection = director.connection(source)
         self.connection.request("GET", path, headers={"Accept": "text/event-stream"})
+        self.socket = self.connection.sock
         self.response = self.connection.getresponse()
         assert self.response.status == 200
         assert self.response.getheader("Content-Type") == "text/event-stream"
@@ -85,7 +86,7 @@ class Events(threading.Thread):
                         (count, kind, self.all[-5:]), timeout=timeout)
 
     def close(self):
-        self.connection.sock and self.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.socket.shutdown(socket.SHUT_RDWR)
 
 
 class Director:

@@ -80,7 +80,7 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"a-path-is-taken-out", {{{20, 20}, {80, 20}}, .size = 20 * MB}, {.way_to_ms = {0, 1000}}, .seconds = 6},
 
     /* ---- servers that are slow, few, or refuse ---- */
-    {"one-slow-mirror", {{{100, 20}, {100, 20}}, .server = {{0}, {.total_rate = 20000}}, .size = 16 * MB}, .alone = 1, .alone_share = 0.95},
+    {"one-slow-mirror", {{{100, 20}, {100, 20}}, .server = {{0}, {.total_rate = 20000}}, .size = 16 * MB}, .alone = 1, .alone_share = 0.90},
     {"one-crawling-mirror", {{{50, 20}, {50, 20}}, .server = {{0}, {.total_rate = 1000}}, .size = 16 * MB}, .alone = 1, .alone_share = 0.95},
     {"slow-answers", {{{50, 20}, {50, 20}}, .server = {{.service_ns = 400 * PLAIT_MS}, {.service_ns = 50 * PLAIT_MS}}, .size = 40 * MB}, .share = 0.70},
     {"limited-per-connection", {{{100, 20}, {100, 30}}, .server = {{.conn_rate = 1250 * KB}, {.conn_rate = 1250 * KB}}, .size = 40 * MB}, .share = 0.75},
@@ -145,7 +145,7 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"pipe-consumer-pauses", {{{50, 20}, {50, 30}}, .size = 20 * MB}, {.window_bytes = 4 * PLAIT_MIB, .pause_from_ms = 500, .pause_to_ms = 4500}, .seconds = 7},
     {"pipe-third-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{2000, 1e9}}}}, .size = 60 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.85},
     {"pipe-third-falls", {{{20, 20}, {50, 50}, {100, 10, .step = {{2000, 1}}}}, .size = 60 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.85},
-    {"pipe-slow-mirror", {{{100, 20}, {100, 20}}, .server = {{0}, {.total_rate = 20000}}, .size = 16 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .alone = 1, .alone_share = 0.93},
+    {"pipe-slow-mirror", {{{100, 20}, {100, 20}}, .server = {{0}, {.total_rate = 20000}}, .size = 16 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .alone = 1, .alone_share = 0.90},
     {"pipe-four-cellular", {{
         {30, 50, 300, .jitter_ms = 5, .step = {{2000, 50}, {4000, 20}, {6000, 60}, {8000, 10}}, .period_ms = 10000},
         {40, 60, 300, .jitter_ms = 5, .step = {{1000, 20}, {3000, 10}, {5000, 40}, {7000, 60}}, .period_ms = 9000},
