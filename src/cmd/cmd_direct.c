@@ -1,12 +1,10 @@
-/* `plait direct`: the command line of the director. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cmd_direct.h"
 #include "direct.h"
-
-int plait_cmd_direct(int argc, char **argv);
 
 static const char help[] =
     "usage: plait direct --secret FILE [option...]\n"

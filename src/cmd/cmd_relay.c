@@ -1,15 +1,15 @@
-/* `plait relay`: the command line of the relay. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd_relay.h"
+#include "quantity.h"
 #include "relay.h"
 
-int plait_cmd_relay(int argc, char **argv);
-
 #define LIST_MAX 1024
+#define RATE_MIN 1024
 
 static const char help[] =
     "usage: plait relay --allow HOST:PORT... [option...]\n"
@@ -113,19 +113,12 @@ static void take_number(struct command *c, const char *name, const char *text, u
 
 static void take_rate(struct command *c, const char *text)
 {
-    static const struct {
-        char suffix;
-        double factor;
-    } units[] = {{'\0', 1}, {'k', 1e3}, {'M', 1e6}, {'G', 1e9}};
-    char *end;
-    double v = strtod(text, &end);
+    uint64_t bytes;
 
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-        if (end != text && *end == units[i].suffix && (*end == '\0' || end[1] == '\0') &&
-            v * units[i].factor >= 1000 && v * units[i].factor <= 1e12) {
-            c->options.rate = v * units[i].factor;
-            return;
-        }
+    if (plait_quantity_parse_bytes(text, &bytes) == PLAIT_OK && bytes >= RATE_MIN) {
+        c->options.rate = (double)bytes;
+        return;
+    }
     fprintf(stderr, "plait relay: --rate %s: not a number of bytes a second, 1k or more\n", text);
     c->failed = true;
 }

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "cmd_direct.h"
+#include "cmd_relay.h"
 #include "cmd_serve.h"
 
 #define USAGE 2
@@ -16,6 +18,8 @@ static const struct {
 } commands[] = {
     {"get", plait_cmd_get, "fetch one file or stream from several servers, over several links, at once"},
     {"serve", plait_cmd_serve, "serve the files of a folder over HTTP"},
+    {"relay", plait_cmd_relay, "be a route: pass connections on to allowed servers"},
+    {"direct", plait_cmd_direct, "keep which servers hold which streams, and tell"},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

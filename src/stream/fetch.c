@@ -504,7 +504,7 @@ static void keep(struct plait_fetch *f, uint64_t now, struct path *p, uint64_t a
     check_feed_a(f, now, p->source, at, bytes, len);
 }
 
-/* Wanted bytes: keep what is new, drop what another lane brought first. */
+/* Wanted bytes: keep what is new, compare and drop what another source brought first. */
 static void keep_new(struct plait_fetch *f, uint64_t now, int lane, uint64_t at, const uint8_t *bytes,
                      size_t len)
 {
@@ -519,7 +519,8 @@ static void keep_new(struct plait_fetch *f, uint64_t now, int lane, uint64_t at,
         } else {
             p->dup_bytes += n;
             f->dup_bytes += n;
-            if (fetch_lane(f, lane)->whole && !check_again(f, now, p->source, at, bytes, n))
+            if ((fetch_lane(f, lane)->whole || e.owner != p->source) &&
+                !check_again(f, now, p->source, at, bytes, n))
                 return;
         }
         at += n;

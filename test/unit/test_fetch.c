@@ -315,6 +315,20 @@ static void two_that_differ_and_nothing_decides(void **unused)
     world_end(&w);
 }
 
+static void a_copy_that_comes_first_waits_for_the_other(void **unused)
+{
+    (void)unused;
+    for (int slow = 0; slow < 2; slow++) {
+        struct world w;
+        struct server s[2] = {good(), good()};
+        s[1].other_from_mib = 0;
+        s[slow].bytes_per_ms = 300;
+        struct plait_fetch_status status = run(&w, s, 2, plain);
+        assert_int_equal(status.fail, PLAIT_FETCH_FAIL_CONFLICT);
+        world_end(&w);
+    }
+}
+
 static void a_majority_decides(void **unused)
 {
     (void)unused;
@@ -559,6 +573,7 @@ int main(void)
         cmocka_unit_test(several_sources_share_the_work),
         cmocka_unit_test(in_order_within_a_window),
         cmocka_unit_test(two_that_differ_and_nothing_decides),
+        cmocka_unit_test(a_copy_that_comes_first_waits_for_the_other),
         cmocka_unit_test(a_majority_decides),
         cmocka_unit_test(a_difference_in_the_middle_is_seen),
         cmocka_unit_test(the_digest_decides),

@@ -75,6 +75,7 @@ struct plait_web {
     LIST_HEAD(requests, plait_request) requests;
     struct guest *entering; /* is being handed over */
     size_t bodies;          /* bytes that requests have announced */
+    bool run_again;         /* something has been resumed or added since the last run began */
     bool is_ticking, is_closing;
 };
 
@@ -86,7 +87,9 @@ static void plan(struct plait_web *w)
 
     if (w->is_closing)
         return;
-    if (MHD_get_timeout(w->daemon, &ms) == MHD_YES)
+    if (w->run_again) /* of what has been resumed, libmicrohttpd's time-out knows nothing */
+        plait_timer_set(&w->run, w->config.loop->now);
+    else if (MHD_get_timeout(w->daemon, &ms) == MHD_YES)
         plait_timer_set(&w->run, w->config.loop->now + plait_min_u64(ms, 3600000) * PLAIT_MS);
     else
         plait_timer_set(&w->run, PLAIT_NEVER);
@@ -94,6 +97,7 @@ static void plan(struct plait_web *w)
 
 static void run(struct plait_web *w)
 {
+    w->run_again = false;
     MHD_run(w->daemon);
     plan(w);
 }
@@ -101,6 +105,7 @@ static void run(struct plait_web *w)
 /* Something has been resumed or added: soon, but not from within a call of libmicrohttpd's. */
 static void run_soon(struct plait_web *w)
 {
+    w->run_again = true;
     if (!w->is_closing)
         plait_timer_set(&w->run, w->config.loop->now);
 }
