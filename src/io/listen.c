@@ -113,16 +113,18 @@ const char *plait_endpoint_text(const struct sockaddr_storage *address, char out
  */
 static void key_of(const struct sockaddr_storage *peer, uint8_t key[KEY_LEN])
 {
-    const struct sockaddr_in *v4 = (const void *)peer;
-    const struct sockaddr_in6 *v6 = (const void *)peer;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
 
     memset(key, 0, KEY_LEN);
+    memcpy(&v4, peer, sizeof v4);
+    memcpy(&v6, peer, sizeof v6);
     if (peer->ss_family == AF_INET)
-        memcpy(key + 12, &v4->sin_addr, 4);
-    else if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-        memcpy(key + 12, v6->sin6_addr.s6_addr + 12, 4);
+        memcpy(key + 12, &v4.sin_addr, 4);
+    else if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+        memcpy(key + 12, v6.sin6_addr.s6_addr + 12, 4);
     else
-        memcpy(key, v6->sin6_addr.s6_addr, 8);
+        memcpy(key, v6.sin6_addr.s6_addr, 8);
 }
 
 static int compare_guests(const void *a, const void *b)

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "registrar_list.h"
 #include "stream_name.h"
 #include "units.h"
 
@@ -27,25 +28,13 @@
 #define WAIT_MS_FIRST  500u
 #define CONNECT_MS     5000L
 #define REQUEST_MS     30000L
-#define FAREWELL_MS    2000L
-#define ANSWER_MAX     (64 * 1024)
-#define CHUNK_BYTES    (1024 * 1024) /* of JSON in one request, about */
+#define FAREWELL_MS    1500L
+#define ANSWER_MAX     (64 * PLAIT_KIB)
+#define CHUNK_BYTES    PLAIT_MIB /* of JSON in one request, about */
 #define CHUNK_ENTRIES  8192u
 #define ENTRY_BYTES    320 /* of one stream's JSON besides its name, at most */
 #define DIRECTORS_MAX  16
 #define TEXT_MAX       1024
-
-struct stream {
-    char *name;
-    uint64_t size;
-    char *sha256, *sha512; /* or NULL */
-    size_t turn;           /* where it stood when it was given to us */
-};
-
-struct list {
-    struct stream *all; /* by rising name */
-    size_t count;
-};
 
 struct answer {
     char bytes[ANSWER_MAX];
@@ -60,17 +49,17 @@ struct plait_registrar {
     pthread_t thread;
     pthread_mutex_t mutex; /* for what follows, up to the empty line */
     pthread_cond_t wake;
-    struct list *fresh; /* not yet seen by the thread, or NULL */
+    struct plait_stream_list *fresh; /* not yet seen by the thread, or NULL */
     bool leaving, ended, abandoned;
 
     atomic_bool is_registered;
     atomic_bool hurry; /* the request that is under way is to be given up */
     /* The thread's own. */
     CURL *curl;
-    struct list *want, *known; /* may be the same */
-    size_t director;           /* index of the present one */
+    struct plait_stream_list *want, *known; /* may be the same */
+    size_t director;                        /* index of the present one */
     unsigned ttl_ms, failures;
-    bool in_doubt;          /* a registration was given up half-way */
+    bool may_be_known;      /* a director may have taken a registration of ours, whatever we heard of it */
     uint64_t next_ms;       /* when something is to be done */
     char trouble[TEXT_MAX]; /* told last */
     char error[CURL_ERROR_SIZE];
@@ -83,98 +72,6 @@ static uint64_t clock_ms(clockid_t clock)
 
     clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* Lists. */
-
-static void free_list(struct list *l)
-{
-    if (l == NULL)
-        return;
-    for (size_t i = 0; i < l->count; i++) {
-        free(l->all[i].name);
-        free(l->all[i].sha256);
-        free(l->all[i].sha512);
-    }
-    free(l->all);
-    free(l);
-}
-
-static int compare_streams(const void *a, const void *b)
-{
-    return strcmp(((const struct stream *)a)->name, ((const struct stream *)b)->name);
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-static bool same_stream(const struct stream *a, const struct stream *b)
-{
-    return a->size == b->size && same_text(a->sha256, b->sha256) && same_text(a->sha512, b->sha512);
-}
-
-static char *copy_text(const char *text, bool *failed)
-{
-    char *copy = text != NULL ? strdup(text) : NULL;
-
-    *failed = *failed || (text != NULL && copy == NULL);
-    return copy;
-}
-
-static int compare_turns(const void *a, const void *b)
-{
-    const struct stream *x = a, *y = b;
-    int order = compare_streams(x, y);
-
-    return order != 0 ? order : (x->turn > y->turn) - (x->turn < y->turn);
-}
-
-/* Sorts, and keeps of those with one name the one that came last. */
-static void sort_list(struct list *l)
-{
-    size_t kept = 0;
-
-    qsort(l->all, l->count, sizeof *l->all, compare_turns);
-    for (size_t i = 0; i < l->count; i++) {
-        if (i + 1 < l->count && strcmp(l->all[i].name, l->all[i + 1].name) == 0) {
-            free(l->all[i].name);
-            free(l->all[i].sha256);
-            free(l->all[i].sha512);
-            continue;
-        }
-        l->all[kept++] = l->all[i];
-    }
-    l->count = kept;
-}
-
-/* Names that no director takes are left out, so that one odd file does not keep the others away. */
-static struct list *copy_list(const struct plait_registrar_stream *streams, size_t count)
-{
-    struct list *l = calloc(1, sizeof *l);
-    bool failed = false;
-
-    if (l == NULL || (l->all = calloc(count > 0 ? count : 1, sizeof *l->all)) == NULL) {
-        free(l);
-        return NULL;
-    }
-    for (size_t i = 0; i < count && !failed; i++) {
-        if (!plait_stream_name_is_good(streams[i].name, strlen(streams[i].name)))
-            continue;
-        struct stream *s = &l->all[l->count++];
-        s->turn = i;
-        s->size = streams[i].size;
-        s->name = copy_text(streams[i].name, &failed);
-        s->sha256 = copy_text(streams[i].sha256, &failed);
-        s->sha512 = copy_text(streams[i].sha512, &failed);
-    }
-    if (failed) {
-        free_list(l);
-        return NULL;
-    }
-    sort_list(l);
-    return l;
 }
 
 /* What people hear. The same trouble is told once. */
@@ -302,6 +199,16 @@ static void set_options(struct plait_registrar *r, const char *method, const cha
     }
 }
 
+/* What has left us and was not refused may have been taken. */
+static void note_request(struct plait_registrar *r, const char *method, long status)
+{
+    long sent = 0;
+
+    curl_easy_getinfo(r->curl, CURLINFO_REQUEST_SIZE, &sent);
+    if (strcmp(method, "PUT") == 0 && sent > 0 && (status == 0 || (status >= 200 && status < 300)))
+        r->may_be_known = true;
+}
+
 /* Returns the answer's status, or 0 where there was none; `error` then says why. */
 static long request(struct plait_registrar *r, const char *method, const char *body)
 {
@@ -321,6 +228,7 @@ static long request(struct plait_registrar *r, const char *method, const char *b
     else if (r->error[0] == '\0')
         snprintf(r->error, sizeof r->error, "%s", curl_easy_strerror(code));
     r->answer.bytes[r->answer.len] = '\0';
+    note_request(r, method, status);
     curl_slist_free_all(headers);
     free(url);
     free(target);
@@ -329,7 +237,7 @@ static long request(struct plait_registrar *r, const char *method, const char *b
 
 /* What we say. */
 
-static json_t *stream_json(const struct stream *s)
+static json_t *stream_json(const struct plait_list_stream *s)
 {
     json_t *entry = json_pack("{s:s}", "name", s->name), *digests = json_object();
 
@@ -346,13 +254,13 @@ static json_t *stream_json(const struct stream *s)
 }
 
 /* As many of the streams from *at on as go into one request. */
-static json_t *take_chunk(const struct list *l, size_t *at)
+static json_t *take_chunk(const struct plait_stream_list *l, size_t *at)
 {
     json_t *array = json_array();
     size_t bytes = 0;
 
     while (*at < l->count && bytes < CHUNK_BYTES && json_array_size(array) < CHUNK_ENTRIES) {
-        const struct stream *s = &l->all[(*at)++];
+        const struct plait_list_stream *s = &l->all[(*at)++];
         bytes += strlen(s->name) + ENTRY_BYTES;
         json_array_append_new(array, stream_json(s));
     }
@@ -427,7 +335,7 @@ static const char *reason_of(struct plait_registrar *r, long status, char *out, 
 }
 
 /* The streams beyond those that the first request carried. */
-static long add_rest(struct plait_registrar *r, const struct list *l, size_t at)
+static long add_rest(struct plait_registrar *r, const struct plait_stream_list *l, size_t at)
 {
     long status = 200;
 
@@ -454,22 +362,7 @@ static long enter(struct plait_registrar *r)
     return status;
 }
 
-/* What is in `want` and not, or not the same, in `known`: owned; the streams are borrowed. */
-static struct list difference(const struct list *want, const struct list *known, bool compare)
-{
-    struct list out = {.all = calloc(want->count + 1, sizeof *out.all)};
-
-    for (size_t i = 0, j = 0; i < want->count && out.all != NULL; i++) {
-        while (j < known->count && compare_streams(&known->all[j], &want->all[i]) < 0)
-            j++;
-        bool there = j < known->count && compare_streams(&known->all[j], &want->all[i]) == 0;
-        if (!there || (compare && !same_stream(&known->all[j], &want->all[i])))
-            out.all[out.count++] = want->all[i];
-    }
-    return out;
-}
-
-static long remove_gone(struct plait_registrar *r, const struct list *gone)
+static long remove_gone(struct plait_registrar *r, const struct plait_stream_list *gone)
 {
     long status = 200;
 
@@ -488,7 +381,8 @@ static long remove_gone(struct plait_registrar *r, const struct list *gone)
 
 static long tell_changes(struct plait_registrar *r)
 {
-    struct list gone = difference(r->known, r->want, false), fresh = difference(r->want, r->known, true);
+    struct plait_stream_list gone = plait_stream_list_difference(r->known, r->want, false),
+                             fresh = plait_stream_list_difference(r->want, r->known, true);
     long status = 0;
 
     if (gone.all == NULL || fresh.all == NULL)
@@ -509,7 +403,7 @@ static void settle(struct plait_registrar *r)
     char text[TEXT_MAX];
 
     if (r->known != r->want)
-        free_list(r->known);
+        plait_stream_list_free(r->known);
     r->known = r->want;
     r->failures = 0;
     r->next_ms = clock_ms(CLOCK_MONOTONIC) + r->ttl_ms / HEARTBEATS;
@@ -523,7 +417,7 @@ static void settle(struct plait_registrar *r)
 static void forget(struct plait_registrar *r)
 {
     if (r->known != r->want)
-        free_list(r->known);
+        plait_stream_list_free(r->known);
     r->known = NULL;
     atomic_store(&r->is_registered, false);
 }
@@ -552,7 +446,7 @@ static void act(struct plait_registrar *r)
     long status;
 
     if (r->known == NULL)
-        status = enter(r), r->in_doubt = status == 0 && atomic_load(&r->hurry);
+        status = enter(r);
     else if (r->known != r->want)
         what = "cannot tell it what has changed", status = tell_changes(r);
     else
@@ -585,7 +479,7 @@ static bool wait_for_work(struct plait_registrar *r)
         pthread_cond_timedwait(&r->wake, &r->mutex, &until);
     if (r->fresh != NULL) {
         if (r->want != r->known)
-            free_list(r->want);
+            plait_stream_list_free(r->want);
         r->want = r->fresh;
         r->fresh = NULL;
     }
@@ -609,9 +503,9 @@ static void free_all(struct plait_registrar *r)
     free(r->directors);
     free(r->reaches);
     if (r->known != r->want)
-        free_list(r->known);
-    free_list(r->want);
-    free_list(r->fresh);
+        plait_stream_list_free(r->known);
+    plait_stream_list_free(r->want);
+    plait_stream_list_free(r->fresh);
     curl_easy_cleanup(r->curl);
     pthread_cond_destroy(&r->wake);
     pthread_mutex_destroy(&r->mutex);
@@ -623,7 +517,7 @@ static void withdraw(struct plait_registrar *r)
 {
     uint64_t until_ms = clock_ms(CLOCK_MONOTONIC) + FAREWELL_MS;
 
-    if (r->known == NULL && !r->in_doubt)
+    if (!r->may_be_known)
         return;
     for (size_t i = 0; i < r->config.director_count && clock_ms(CLOCK_MONOTONIC) < until_ms; i++) {
         if (request(r, "DELETE", "") != 0)
@@ -659,7 +553,7 @@ static char **copy_texts(const char *const *texts, size_t count, bool *failed)
 
     *failed = *failed || copy == NULL;
     for (size_t i = 0; copy != NULL && i < count; i++)
-        copy[i] = copy_text(texts[i], failed);
+        copy[i] = plait_copy_text(texts[i], failed);
     return copy;
 }
 
@@ -668,12 +562,12 @@ static bool copy_config(struct plait_registrar *r, const struct plait_registrar_
     bool failed = false;
 
     r->config = *config;
-    r->config.id = copy_text(config->id, &failed);
-    r->config.url = copy_text(config->url, &failed);
-    r->config.cert_file = copy_text(config->cert_file, &failed);
-    r->config.key_file = copy_text(config->key_file, &failed);
-    r->config.ca_file = copy_text(config->ca_file, &failed);
-    r->config.agent = copy_text(config->agent, &failed);
+    r->config.id = plait_copy_text(config->id, &failed);
+    r->config.url = plait_copy_text(config->url, &failed);
+    r->config.cert_file = plait_copy_text(config->cert_file, &failed);
+    r->config.key_file = plait_copy_text(config->key_file, &failed);
+    r->config.ca_file = plait_copy_text(config->ca_file, &failed);
+    r->config.agent = plait_copy_text(config->agent, &failed);
     r->directors = copy_texts(config->directors, config->director_count, &failed);
     r->reaches = copy_texts(config->reaches, config->reach_count, &failed);
     if (config->secret != NULL) {
@@ -704,7 +598,7 @@ struct plait_registrar *plait_registrar_new(const struct plait_registrar_config 
     init_wake(r);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     r->curl = curl_easy_init();
-    r->want = copy_list(NULL, 0);
+    r->want = plait_stream_list_copy(NULL, 0);
     if (copy_config(r, config) && r->curl != NULL && r->want != NULL && config->director_count > 0 &&
         config->director_count <= DIRECTORS_MAX && pthread_create(&r->thread, NULL, run, r) == 0)
         return r;
@@ -715,12 +609,12 @@ struct plait_registrar *plait_registrar_new(const struct plait_registrar_config 
 int plait_registrar_set_streams(struct plait_registrar *r, const struct plait_registrar_stream *streams,
                                 size_t count)
 {
-    struct list *l = copy_list(streams, count);
+    struct plait_stream_list *l = plait_stream_list_copy(streams, count);
 
     if (l == NULL)
         return PLAIT_ERR_NOMEM;
     pthread_mutex_lock(&r->mutex);
-    free_list(r->fresh);
+    plait_stream_list_free(r->fresh);
     r->fresh = l;
     pthread_cond_broadcast(&r->wake);
     pthread_mutex_unlock(&r->mutex);
@@ -742,14 +636,16 @@ void plait_registrar_leave(struct plait_registrar *r)
     pthread_mutex_unlock(&r->mutex);
 }
 
-void plait_registrar_free(struct plait_registrar *r)
+bool plait_registrar_free(struct plait_registrar *r)
 {
     struct timespec until;
+    pthread_t thread;
     bool ended;
 
     if (r == NULL)
-        return;
+        return true;
     plait_registrar_leave(r);
+    thread = r->thread;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += PLAIT_REGISTRAR_LEAVE_MS / 1000;
     pthread_mutex_lock(&r->mutex);
@@ -759,9 +655,10 @@ void plait_registrar_free(struct plait_registrar *r)
     r->abandoned = !ended; /* it hangs in the resolver, and frees everything when it comes back */
     pthread_mutex_unlock(&r->mutex);
     if (!ended) {
-        pthread_detach(r->thread);
-        return;
+        pthread_detach(thread);
+        return false;
     }
-    pthread_join(r->thread, NULL);
+    pthread_join(thread, NULL);
     free_all(r);
+    return true;
 }

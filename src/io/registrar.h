@@ -67,7 +67,10 @@ PLAIT_MUST_USE int plait_registrar_set_streams(struct plait_registrar *r,
 bool plait_registrar_is_registered(struct plait_registrar *r);
 /* Begins to withdraw: from now on the director sends nobody to us. */
 void plait_registrar_leave(struct plait_registrar *r);
-/* Withdraws, ends the thread. NULL is harmless. */
-void plait_registrar_free(struct plait_registrar *r);
+/*
+ * Withdraws, ends the thread. False: it hangs in the system's resolver, and frees its memory when that lets go of it; a
+ * process that ends meanwhile has to be left by _exit. NULL is harmless.
+ */
+bool plait_registrar_free(struct plait_registrar *r);
 
 #endif

@@ -13,9 +13,10 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "units.h"
 
 #define SCHEME      "Plait-HMAC"
-#define FILE_MAX    (256 * 1024)
+#define FILE_MAX    (256 * PLAIT_KIB)
 #define NONCE_BYTES 16
 #define NONCE_MIN   16
 #define TEXT_MAX    (PLAIT_SIGN_TARGET_MAX + 512)

@@ -47,7 +47,7 @@ const char *plait_stream_name_encode(const char *name, char out[PLAIT_STREAM_PAT
     static const char digits[] = "0123456789ABCDEF";
     size_t used = 0;
 
-    for (size_t i = 0; name[i] != '\0' && i < PLAIT_STREAM_NAME_MAX; i++) {
+    for (size_t i = 0; i < PLAIT_STREAM_NAME_MAX && name[i] != '\0'; i++) {
         if (strchr(plain, name[i]) != NULL) {
             out[used++] = name[i];
             continue;

@@ -63,14 +63,12 @@ struct path {
     struct plait_estimator est;
     struct lane lanes[PLAIT_FETCH_LANES_MAX];
     unsigned lanes_want, lanes_cap;
-    uint64_t lag_ns;       /* from asking to the first byte, smoothed; 0 = unknown */
-    unsigned answers;      /* since lanes were last added */
-    uint64_t waited_ns;    /* for the first connection, in vain so far */
-    uint64_t lag_min_ns;   /* the least of it: no queue in the way */
-    double looked_at_rate; /* rate when it was last considered */
-    double grew_at_rate;   /* rate when lanes were last added */
-    uint64_t grow_at;      /* when to look again whether more lanes help */
-    uint64_t first_byte;   /* when the first body byte came, 0 = not yet */
+    uint64_t lag_ns;     /* from asking to the first byte, smoothed; 0 = unknown */
+    uint64_t waited_ns;  /* for the first connection, in vain so far */
+    double peak_rate;    /* the best sample so far */
+    uint64_t lag_min_ns; /* the least of it: no queue in the way */
+    uint64_t grow_at;    /* when to look again whether more lanes help */
+    uint64_t first_byte; /* when the first body byte came, 0 = not yet */
     uint64_t silent_since;
     uint64_t retry_at; /* WAIT, SILENT */
     unsigned fails;    /* since the last useful byte */

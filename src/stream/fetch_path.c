@@ -15,13 +15,14 @@
 #define RETRY_NS_MAX     (15 * PLAIT_S)
 #define ANSWER_NS_MIN    (1500 * PLAIT_MS) /* a request unanswered for less is no reason to worry */
 #define TRIES_MAX        4                 /* of a path that never answered, when none ever did */
-#define RTT_PER_LANE_NS  (20 * PLAIT_MS)   /* a first guess: long paths want more connections to fill */
+#define NEAR_PER_LANE_NS (20 * PLAIT_MS)
+#define LANES_NEAR_MAX   4
+#define FAR_NS           (100 * PLAIT_MS)
+#define FAR_PER_LANE_NS  (40 * PLAIT_MS)
 #define LANES_FIRST_MAX  16
 #define WINDOW_BYTES_MIN 6000.0 /* a connection that has less in flight is one too many */
-#define RAMP_GAIN        1.25
-#define GROW_GAIN        1.05
-#define GROW_NS_MIN      (100 * PLAIT_MS)
-#define GROW_LOOK_NS     (200 * PLAIT_MS)
+#define FELL             0.8
+#define GROW_NS_LOOK     (250 * PLAIT_MS)
 #define GROW_AGAIN_NS    (2 * PLAIT_S)
 
 bool source_usable(const struct plait_fetch *f, int source)
@@ -83,7 +84,6 @@ uint64_t path_lag_ns(const struct path *p, const struct lane *l)
 void path_learn_lag(struct path *p, uint64_t lag_ns)
 {
     p->lag_ns = p->lag_ns == 0 ? lag_ns : (p->lag_ns + lag_ns) / 2;
-    p->answers++;
     if (p->lag_min_ns == 0 || lag_ns < p->lag_min_ns)
         p->lag_min_ns = lag_ns;
 }
@@ -117,12 +117,20 @@ void path_set_state(struct plait_fetch *f, int path, enum plait_fetch_path_state
                        .kind = PLAIT_FETCH_EV_PATH_STATE, .path = path, .source = p->source, .state = state});
 }
 
+/* A first guess: long paths want more connections to fill. */
+static uint64_t first_lanes(uint64_t rtt_ns)
+{
+    uint64_t near = plait_min_u64(2 + rtt_ns / NEAR_PER_LANE_NS, LANES_NEAR_MAX);
+
+    return plait_min_u64(near + plait_since(rtt_ns, FAR_NS) / FAR_PER_LANE_NS, LANES_FIRST_MAX);
+}
+
 void path_learn_rtt(struct path *p, uint64_t rtt_ns)
 {
     plait_estimator_on_rtt(&p->est, rtt_ns);
     if (p->first_byte != 0)
         return;
-    uint64_t lanes = plait_min_u64(2 + p->est.rtt_min_ns / RTT_PER_LANE_NS, LANES_FIRST_MAX);
+    uint64_t lanes = first_lanes(p->est.rtt_min_ns);
     if (p->lanes_want < lanes)
         p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
 }
@@ -259,41 +267,28 @@ static void close_stuck_lanes(struct plait_fetch *f, int path, uint64_t now)
 }
 
 /*
- * More connections while no queue stands in the way (answers come as fast as ever): then it is not the path
- * that limits them, but their windows, or losses. If the last ones brought nothing, no more for a while.
+ * More connections when the path brings less than it did and no queue stands in the way: then it is not the path that
+ * limits them, but losses that keep their windows small. Where windows hold, more of them would only fill its queue.
  */
 static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
 {
-    double windows = path_rate(p, now) * plait_to_s(p->lag_min_ns) / WINDOW_BYTES_MIN;
+    double rate = path_rate(p, now), windows = rate * plait_to_s(p->lag_min_ns) / WINDOW_BYTES_MIN;
     unsigned most = windows > PLAIT_FETCH_LANES_MAX ? PLAIT_FETCH_LANES_MAX : 2 + (unsigned)windows;
 
     if (p->est.samples == 0)
         return;
+    if (p->est.sample > p->peak_rate)
+        p->peak_rate = p->est.sample;
     if (p->lanes_want >= most) {
         p->lanes_want = most;
         return;
     }
-    if (now < p->grow_at || p->answers == 0 || p->lanes_want >= p->lanes_cap ||
-        lanes_in_body(p) + 1 < p->lanes_want)
-        return;
-    double rate = path_rate(p, now);
     bool queue = p->lag_ns > p->lag_min_ns + p->lag_min_ns / 2 + 5 * PLAIT_MS;
-    bool ramping =
-        rate > p->looked_at_rate * RAMP_GAIN; /* windows still open: that is no reason for more of them */
-    p->looked_at_rate = rate;
-    if (ramping) {
-        p->grow_at = now + plait_max_u64(GROW_NS_MIN, p->est.rtt_min_ns);
+    if (now < p->grow_at || p->lanes_want >= p->lanes_cap || lanes_in_body(p) + 1 < p->lanes_want || queue ||
+        rate > FELL * p->peak_rate)
         return;
-    }
-    if (queue || rate < p->grew_at_rate * GROW_GAIN) {
-        p->grow_at = now + (queue ? GROW_LOOK_NS : GROW_AGAIN_NS);
-        p->grew_at_rate = 0;
-        return;
-    }
-    p->grew_at_rate = rate;
-    p->answers = 0;
     p->lanes_want = (unsigned)plait_min_u64(2 * p->lanes_want, p->lanes_cap);
-    p->grow_at = now + plait_max_u64(GROW_NS_MIN, 4 * p->est.rtt_min_ns);
+    p->grow_at = now + plait_max_u64(GROW_NS_LOOK, 5 * p->est.rtt_min_ns);
     f->replan = true;
 }
 
@@ -322,7 +317,7 @@ static void learn_from_waiting(struct plait_fetch *f, struct path *p, uint64_t n
         if (l->state != LANE_OPENING || l->connected || p->est.rtt_min_ns != 0)
             continue;
         p->waited_ns = plait_max_u64(p->waited_ns, now - l->opened);
-        uint64_t lanes = plait_min_u64(1 + (now - l->opened) / RTT_PER_LANE_NS, LANES_FIRST_MAX);
+        uint64_t lanes = plait_max_u64(1, first_lanes(now - l->opened) - 1);
         if (lanes > p->lanes_want) {
             p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
             f->replan = true;

@@ -14,9 +14,9 @@
 #define PLAIT_ANSWER_VERSIONS_MAX 16
 #define PLAIT_ANSWER_SOURCES_MAX  256 /* of one version */
 #define PLAIT_ANSWER_ROUTES_MAX   256
-#define PLAIT_ANSWER_REACHES_MAX  (256 * 1024) /* bytes of all that the routes of one answer reach */
-#define PLAIT_ANSWER_LINKS_MAX    16           /* in a redirection, as long as they fit */
-#define PLAIT_ANSWER_FIELDS_MAX   8192         /* bytes of all fields of a redirection */
+#define PLAIT_ANSWER_REACHES_MAX  (UINT64_C(256) * 1024) /* bytes of all that the routes of one answer reach */
+#define PLAIT_ANSWER_LINKS_MAX    16                     /* in a redirection, as long as they fit */
+#define PLAIT_ANSWER_FIELDS_MAX   8192                   /* bytes of all fields of a redirection */
 #define PLAIT_ANSWER_PAGE_STREAMS 500
 
 /* Where the server has the stream. Owned, or NULL. */

@@ -17,7 +17,7 @@
 #define TICK_NS       (250 * PLAIT_MS)
 #define KEEP_ALIVE_NS (5 * PLAIT_S) /* whoever has gone is noticed at the second one */
 #define FAREWELL_NS   (2 * PLAIT_S)
-#define PEM_MAX       (1024 * 1024)
+#define PEM_MAX       PLAIT_MIB
 #define FDS_BESIDE    64
 
 void plait_direct_say(const char *format, ...)

@@ -169,8 +169,8 @@ static void append_to_all(struct plait_feeds *f, const char *text, size_t len)
 {
     struct plait_feed *feed;
 
-    LIST_FOREACH(feed, &f->all, in_all)
-    append(feed, text, len);
+    for (feed = LIST_FIRST(&f->all); feed != NULL; feed = LIST_NEXT(feed, in_all))
+        append(feed, text, len);
 }
 
 void plait_feeds_send(struct plait_feeds *f, const char *name, const char *event, const char *data)
@@ -185,8 +185,8 @@ void plait_feeds_send(struct plait_feeds *f, const char *name, const char *event
     if (name == NULL)
         append_to_all(f, text, (size_t)len);
     else if (t != NULL)
-        LIST_FOREACH(feed, &t->feeds, in_topic)
-    append(feed, text, (size_t)len);
+        for (feed = LIST_FIRST(&t->feeds); feed != NULL; feed = LIST_NEXT(feed, in_topic))
+            append(feed, text, (size_t)len);
     free(text);
 }
 
@@ -199,8 +199,7 @@ void plait_feeds_end(struct plait_feeds *f)
 {
     struct plait_feed *feed;
 
-    LIST_FOREACH(feed, &f->all, in_all)
-    {
+    for (feed = LIST_FIRST(&f->all); feed != NULL; feed = LIST_NEXT(feed, in_all)) {
         feed->is_over = true;
         feed->wake(feed->ctx);
     }

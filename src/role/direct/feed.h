@@ -14,7 +14,7 @@
 
 #include "err.h"
 
-#define PLAIT_FEED_QUEUE_MAX (512u * 1024) /* bytes that one listener may have waiting */
+#define PLAIT_FEED_QUEUE_MAX (UINT64_C(512) * 1024) /* bytes that one listener may have waiting */
 
 struct plait_feeds;
 struct plait_feed;

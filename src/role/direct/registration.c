@@ -326,7 +326,7 @@ int plait_registration_decode(const char *text, size_t len, bool stored, struct 
                               char fault[PLAIT_FAULT_MAX])
 {
     struct plait_registration r = {0};
-    json_t *o;
+    json_t *o = NULL;
 
     fault[0] = '\0';
     int err = parse(text, len, &o, fault);
@@ -401,7 +401,7 @@ char *plait_registration_encode(const struct plait_registration *r)
 int plait_change_decode(const char *text, size_t len, struct plait_change *out, char fault[PLAIT_FAULT_MAX])
 {
     struct plait_change c = {0};
-    json_t *o;
+    json_t *o = NULL;
 
     fault[0] = '\0';
     int err = parse(text, len, &o, fault);

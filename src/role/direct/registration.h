@@ -13,7 +13,7 @@
 
 #include "err.h"
 
-#define PLAIT_REGISTRATION_BYTES_MAX (4u * 1024 * 1024)
+#define PLAIT_REGISTRATION_BYTES_MAX (UINT64_C(4) * 1024 * 1024)
 #define PLAIT_REGISTRATION_VALUES_MAX                                                                        \
     400000u /* JSON values in one document: what they cost us is bounded by that */
 #define PLAIT_REGISTRATION_DEPTH_MAX   6u

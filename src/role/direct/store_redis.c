@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "redis_loop.h"
 #include "store.h"
 #include "stream_name.h"
 #include "units.h"
@@ -44,16 +45,6 @@ static const char fetch_script[] = "return {redis.call('GET', KEYS[1]), redis.ca
 static const char tidy_script[] =
     "if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SREM', KEYS[2], ARGV[1]) end "
     "return 1";
-
-struct redis;
-
-/* A connection on the loop. In memory of its own, which goes when libuv has let go of it. */
-struct wire {
-    uv_poll_t poll;
-    redisAsyncContext *context;
-    struct redis *redis;
-    int mask;
-};
 
 /* A command that waits for its reply. */
 struct pending {
@@ -85,87 +76,6 @@ struct redis {
 
 static void fail(struct redis *r, const char *why);
 static void load_more(struct redis *r);
-
-/* Connections on the loop. */
-
-static void on_wire(uv_poll_t *poll, int status, int events)
-{
-    struct wire *w = poll->data;
-    struct plait_loop *loop = w->redis->store.loop;
-
-    plait_loop_enter(loop);
-    if (status < 0)
-        w->mask = 0; /* the loop has stopped watching; what is wrong shows when it is used */
-    if (w->context != NULL && (status < 0 || (events & UV_READABLE) != 0))
-        redisAsyncHandleRead(w->context);
-    if (w->context != NULL && (status < 0 || (events & UV_WRITABLE) != 0))
-        redisAsyncHandleWrite(w->context);
-    plait_loop_leave(loop);
-}
-
-static void watch(struct wire *w, int mask)
-{
-    if (mask == w->mask)
-        return;
-    w->mask = mask;
-    if (mask == 0)
-        uv_poll_stop(&w->poll);
-    else
-        uv_poll_start(&w->poll, mask, on_wire);
-}
-
-static void add_read(void *ctx)
-{
-    watch(ctx, ((struct wire *)ctx)->mask | UV_READABLE);
-}
-
-static void del_read(void *ctx)
-{
-    watch(ctx, ((struct wire *)ctx)->mask & ~UV_READABLE);
-}
-
-static void add_write(void *ctx)
-{
-    watch(ctx, ((struct wire *)ctx)->mask | UV_WRITABLE);
-}
-
-static void del_write(void *ctx)
-{
-    watch(ctx, ((struct wire *)ctx)->mask & ~UV_WRITABLE);
-}
-
-static void free_wire(uv_handle_t *handle)
-{
-    free(handle->data);
-}
-
-static void cleanup(void *ctx)
-{
-    struct wire *w = ctx;
-
-    w->context = NULL;
-    uv_close((uv_handle_t *)&w->poll, free_wire);
-}
-
-static bool attach(struct redis *r, redisAsyncContext *context)
-{
-    struct wire *w = calloc(1, sizeof *w);
-
-    if (w == NULL || uv_poll_init(&r->store.loop->uv, &w->poll, context->c.fd) != 0) {
-        free(w);
-        return false;
-    }
-    w->poll.data = w;
-    w->redis = r;
-    w->context = context;
-    context->ev.data = w;
-    context->ev.addRead = add_read;
-    context->ev.delRead = del_read;
-    context->ev.addWrite = add_write;
-    context->ev.delWrite = del_write;
-    context->ev.cleanup = cleanup;
-    return true;
-}
 
 /* Commands. */
 
@@ -386,7 +296,10 @@ static void end_fetch(struct pending *p, const redisReply *reply)
     if (!p->is_counted || p->era != r->era)
         return;
     r->loading--;
-    load_more(r);
+    if (reply != NULL)
+        load_more(r);
+    else
+        fail(r, "a document could not be asked for");
 }
 
 /* Reads a document and its time; `counted`: as one of those to be loaded. */
@@ -406,7 +319,7 @@ static bool fetch(struct redis *r, const char *id, bool counted)
 
 static void load_more(struct redis *r)
 {
-    while (r->is_loading && r->loading < LOADING_MAX && r->load_at < r->load_count) {
+    while (r->is_loading && r->to_load != NULL && r->loading < LOADING_MAX && r->load_at < r->load_count) {
         r->loading++;
         if (!fetch(r, r->to_load[r->load_at++], true)) {
             fail(r, "out of memory");
@@ -433,7 +346,11 @@ static void end_members(struct pending *p, const redisReply *reply)
     }
     r->is_loading = true;
     r->to_load = calloc(reply->elements + 1, sizeof *r->to_load);
-    for (size_t i = 0; r->to_load != NULL && i < reply->elements; i++) {
+    if (r->to_load == NULL) {
+        fail(r, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < reply->elements; i++) {
         const redisReply *id = reply->element[i];
         if (id->type == REDIS_REPLY_STRING && plait_server_id_is_good(id->str) &&
             (r->to_load[r->load_count] = strdup(id->str)) != NULL)
@@ -570,7 +487,7 @@ static redisAsyncContext *dial(struct redis *r)
 {
     redisAsyncContext *context = redisAsyncConnect(r->address, atoi(r->port));
 
-    if (context == NULL || context->err != 0 || !attach(r, context)) {
+    if (context == NULL || context->err != 0 || plait_redis_attach(r->store.loop, context) != PLAIT_OK) {
         if (context != NULL)
             redisAsyncFree(context);
         return NULL;

@@ -83,7 +83,7 @@ static void gather(struct plait_version *v, size_t index, const struct plait_str
     for (size_t i = 0; i < stream->count; i++) {
         if (by_place[i].server == NULL || by_place[i].version != index)
             continue;
-        if (by_place[i].healthy)
+        if (by_place[i].healthy && v->healthy > 0)
             v->sources[(healthy++ + v->healthy - shift) % v->healthy] = by_place[i].server;
         else
             v->sources[rest++] = by_place[i].server;

@@ -27,8 +27,8 @@
 #define POOL_BYTES   (32u * 1024) /* of a connection: heads of requests and answers, and what is being sent */
 #define SEND_BUFFER  (64 * 1024)  /* the kernel would keep megabytes for who does not read */
 #define STREAM_BLOCK 4096u
-#define BODIES_MAX   (64u * 1024 * 1024) /* of all requests together */
-#define SILENCE_S    60u                 /* without anything moving, in libmicrohttpd's eyes */
+#define BODIES_MAX   (64 * PLAIT_MIB) /* of all requests together */
+#define SILENCE_S    60u              /* without anything moving, in libmicrohttpd's eyes */
 
 struct guest {
     TAILQ_ENTRY(guest) list;
@@ -143,11 +143,11 @@ static void on_tick(void *ctx)
     struct plait_web *w = ctx;
     struct guest *g;
 
-    TAILQ_FOREACH(g, &w->guests, list)
-    if (g->deadline <= w->config.loop->now) {
-        shutdown(g->fd, SHUT_RDWR);
-        g->deadline = PLAIT_NEVER;
-    }
+    for (g = TAILQ_FIRST(&w->guests); g != NULL; g = TAILQ_NEXT(g, list))
+        if (g->deadline <= w->config.loop->now) {
+            shutdown(g->fd, SHUT_RDWR);
+            g->deadline = PLAIT_NEVER;
+        }
     w->is_ticking = !TAILQ_EMPTY(&w->guests);
     if (w->is_ticking)
         plait_timer_set(&w->tick, w->config.loop->now + TICK_NS);
@@ -215,9 +215,8 @@ static bool on_crowd(void *ctx)
     unsigned before = plait_listener_count(w->listener);
     struct guest *g;
 
-    TAILQ_FOREACH(g, &w->guests, list)
-    if (g->is_silent)
-        break;
+    for (g = TAILQ_FIRST(&w->guests); g != NULL && !g->is_silent; g = TAILQ_NEXT(g, list))
+        ;
     if (g == NULL)
         return false;
     shutdown(g->fd, SHUT_RDWR);
@@ -638,9 +637,9 @@ void plait_web_stop(struct plait_web *w)
     struct guest *g;
 
     plait_listener_stop(w->listener);
-    TAILQ_FOREACH(g, &w->guests, list)
-    if (g->is_silent)
-        shutdown(g->fd, SHUT_RDWR);
+    for (g = TAILQ_FIRST(&w->guests); g != NULL; g = TAILQ_NEXT(g, list))
+        if (g->is_silent)
+            shutdown(g->fd, SHUT_RDWR);
     run_soon(w);
 }
 
@@ -651,11 +650,11 @@ void plait_web_close(struct plait_web *w)
     w->is_closing = true;
     if (w->listener != NULL)
         plait_listener_stop(w->listener);
-    LIST_FOREACH(r, &w->requests, list)
-    if (r->is_suspended) { /* libmicrohttpd cannot be stopped while there is one */
-        r->is_suspended = false;
-        MHD_resume_connection(r->connection);
-    }
+    for (r = LIST_FIRST(&w->requests); r != NULL; r = LIST_NEXT(r, list))
+        if (r->is_suspended) { /* libmicrohttpd cannot be stopped while there is one */
+            r->is_suspended = false;
+            MHD_resume_connection(r->connection);
+        }
     plait_timer_close(&w->run);
     plait_timer_close(&w->tick);
     if (w->has_poll)

@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@
 #include "file.h"
 #include "units.h"
 
-#define FILE_MAX    (1024 * 1024)
+#define FILE_MAX    PLAIT_MIB
 #define RUNNING_MAX 2  /* of the threads beside the loop, which resolve names as well */
 #define HASH_MIN    22 /* letters, in any method that is not too weak */
 #define KNOWN_MAX   256
@@ -150,15 +151,18 @@ int plait_access_load(struct plait_access *a, const char *path, unsigned *line)
 static void compute_mac(const struct plait_access *a, const struct plait_credentials *c, const char *hash,
                         uint8_t mac[MAC_LEN])
 {
-    char text[sizeof *c + CRYPT_OUTPUT_SIZE];
+    struct {
+        struct plait_credentials credentials;
+        char hash[CRYPT_OUTPUT_SIZE];
+    } all;
     unsigned len = 0;
 
-    memset(text, 0, sizeof text);
-    memcpy(text, c, sizeof *c);
-    memcpy(text + sizeof *c, hash, strlen(hash));
+    memset(&all, 0, sizeof all);
+    all.credentials = *c;
+    snprintf(all.hash, sizeof all.hash, "%s", hash);
     memset(mac, 0, MAC_LEN);
-    HMAC(EVP_sha256(), a->key, MAC_LEN, (uint8_t *)text, sizeof text, mac, &len);
-    explicit_bzero(text, sizeof text);
+    HMAC(EVP_sha256(), a->key, MAC_LEN, (uint8_t *)&all, sizeof all, mac, &len);
+    explicit_bzero(&all, sizeof all);
 }
 
 static bool is_known(const struct plait_access *a, const uint8_t mac[MAC_LEN])

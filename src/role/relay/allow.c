@@ -13,34 +13,34 @@
 
 /* What is not of the public Internet (the registries of RFC 6890). IPv4 is written as it is mapped. */
 static const struct range {
+    enum plait_address_class class;
     uint8_t prefix[16];
     uint8_t bits;
-    enum plait_address_class class;
     uint8_t v4_at; /* > 0: there an IPv4 address is contained, which decides where it is not public */
 } ranges[] = {
 #define V4(a, b, c, d, len) {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, V4_BITS + (len)
-    {V4(0, 0, 0, 0, 8), PLAIT_ADDRESS_NEVER, 0}, /* this network: 0.0.0.0 is this machine */
-    {V4(10, 0, 0, 0, 8), PLAIT_ADDRESS_PRIVATE, 0},
-    {V4(100, 64, 0, 0, 10), PLAIT_ADDRESS_PRIVATE, 0}, /* behind a provider's NAT */
-    {V4(127, 0, 0, 0, 8), PLAIT_ADDRESS_PRIVATE, 0},
-    {V4(169, 254, 0, 0, 16), PLAIT_ADDRESS_PRIVATE, 0}, /* link-local, and clouds' metadata */
-    {V4(172, 16, 0, 0, 12), PLAIT_ADDRESS_PRIVATE, 0},
-    {V4(192, 0, 0, 0, 24), PLAIT_ADDRESS_PRIVATE, 0},
-    {V4(192, 168, 0, 0, 16), PLAIT_ADDRESS_PRIVATE, 0},
-    {V4(198, 18, 0, 0, 15), PLAIT_ADDRESS_PRIVATE, 0}, /* benchmarks */
-    {V4(224, 0, 0, 0, 3), PLAIT_ADDRESS_NEVER, 0},     /* multicast, reserved, broadcast */
+    {PLAIT_ADDRESS_NEVER, V4(0, 0, 0, 0, 8), 0}, /* this network: 0.0.0.0 is this machine */
+    {PLAIT_ADDRESS_PRIVATE, V4(10, 0, 0, 0, 8), 0},
+    {PLAIT_ADDRESS_PRIVATE, V4(100, 64, 0, 0, 10), 0}, /* behind a provider's NAT */
+    {PLAIT_ADDRESS_PRIVATE, V4(127, 0, 0, 0, 8), 0},
+    {PLAIT_ADDRESS_PRIVATE, V4(169, 254, 0, 0, 16), 0}, /* link-local, and clouds' metadata */
+    {PLAIT_ADDRESS_PRIVATE, V4(172, 16, 0, 0, 12), 0},
+    {PLAIT_ADDRESS_PRIVATE, V4(192, 0, 0, 0, 24), 0},
+    {PLAIT_ADDRESS_PRIVATE, V4(192, 168, 0, 0, 16), 0},
+    {PLAIT_ADDRESS_PRIVATE, V4(198, 18, 0, 0, 15), 0}, /* benchmarks */
+    {PLAIT_ADDRESS_NEVER, V4(224, 0, 0, 0, 3), 0},     /* multicast, reserved, broadcast */
 #undef V4
-    {{0}, 128, PLAIT_ADDRESS_NEVER, 0},
-    {{0}, 96, PLAIT_ADDRESS_PRIVATE, 0},                      /* loopback, and IPv4-compatible */
-    {{0x00, 0x64, 0xff, 0x9b}, 96, PLAIT_ADDRESS_PUBLIC, 12}, /* NAT64 */
-    {{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, PLAIT_ADDRESS_PRIVATE, 0},
-    {{0x01, 0x00}, 64, PLAIT_ADDRESS_PRIVATE, 0}, /* discard-only */
-    {{0x20, 0x01}, 32, PLAIT_ADDRESS_PRIVATE, 0}, /* Teredo */
-    {{0x20, 0x02}, 16, PLAIT_ADDRESS_PUBLIC, 2},  /* 6to4 */
-    {{0xfc, 0x00}, 7, PLAIT_ADDRESS_PRIVATE, 0},
-    {{0xfe, 0x80}, 10, PLAIT_ADDRESS_PRIVATE, 0},
-    {{0xfe, 0xc0}, 10, PLAIT_ADDRESS_PRIVATE, 0},
-    {{0xff, 0x00}, 8, PLAIT_ADDRESS_NEVER, 0},
+    {PLAIT_ADDRESS_NEVER, {0}, 128, 0},
+    {PLAIT_ADDRESS_PRIVATE, {0}, 96, 0},                      /* loopback, and IPv4-compatible */
+    {PLAIT_ADDRESS_PUBLIC, {0x00, 0x64, 0xff, 0x9b}, 96, 12}, /* NAT64 */
+    {PLAIT_ADDRESS_PRIVATE, {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, 0},
+    {PLAIT_ADDRESS_PRIVATE, {0x01, 0x00}, 64, 0}, /* discard-only */
+    {PLAIT_ADDRESS_PRIVATE, {0x20, 0x01}, 32, 0}, /* Teredo */
+    {PLAIT_ADDRESS_PUBLIC, {0x20, 0x02}, 16, 2},  /* 6to4 */
+    {PLAIT_ADDRESS_PRIVATE, {0xfc, 0x00}, 7, 0},
+    {PLAIT_ADDRESS_PRIVATE, {0xfe, 0x80}, 10, 0},
+    {PLAIT_ADDRESS_PRIVATE, {0xfe, 0xc0}, 10, 0},
+    {PLAIT_ADDRESS_NEVER, {0xff, 0x00}, 8, 0},
 };
 
 static bool same_bits(const uint8_t *a, const uint8_t *b, unsigned bits)
@@ -258,7 +258,7 @@ void plait_allow_done(struct plait_allow *a)
 
 const char *plait_allow_text(const struct plait_allow_rule *rule, char out[PLAIT_ALLOW_TEXT_MAX])
 {
-    char host[PLAIT_ALLOW_NAME_MAX + 1], length[8] = "", port[8] = "*";
+    char host[INET6_ADDRSTRLEN], length[8] = "", port[6] = "*";
     bool v4 = plait_address_is_v4(&rule->prefix) && rule->bits >= V4_BITS;
 
     if (rule->port != 0)
@@ -268,7 +268,7 @@ const char *plait_allow_text(const struct plait_allow_rule *rule, char out[PLAIT
         return out;
     }
     if (rule->bits < 128)
-        snprintf(length, sizeof length, "/%u", v4 ? rule->bits - V4_BITS : rule->bits);
+        snprintf(length, sizeof length, "/%u", (unsigned)(v4 ? rule->bits - V4_BITS : rule->bits));
     inet_ntop(v4 ? AF_INET : AF_INET6, rule->prefix.bytes + (v4 ? 12 : 0), host, sizeof host);
     snprintf(out, PLAIT_ALLOW_TEXT_MAX, v4 ? "%.60s%s:%s" : "[%.60s%s]:%s", host, length, port);
     return out;

@@ -418,14 +418,15 @@ static void close_signals(struct plait_relay *relay)
 
 static void tear_down(struct plait_relay *relay, int status)
 {
-    plait_registrar_free(relay->registrar);
+    bool stuck = !plait_registrar_free(relay->registrar) || relay->resolving > 0;
+
     if (relay->listener != NULL)
         plait_listener_stop(relay->listener);
     plait_timer_close(&relay->tick);
     plait_timer_close(&relay->refill);
     plait_timer_close(&relay->grace);
     close_signals(relay);
-    if (relay->resolving > 0) {
+    if (stuck) {
         /* The system's resolver cannot be called off, and may take its time; nobody waits for it any more. */
         fflush(NULL);
         _exit(status);
