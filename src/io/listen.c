@@ -109,8 +109,7 @@ const char *plait_endpoint_text(const struct sockaddr_storage *address, char out
     return out;
 }
 
-/* IPv4, mapped or not, as a whole; of IPv6 the half that names a network: the other is its user's to choose.
- */
+/* IPv4, mapped or not, as a whole; of IPv6 the half that names a network: the other is its user's to choose. */
 static void key_of(const struct sockaddr_storage *peer, uint8_t key[KEY_LEN])
 {
     struct sockaddr_in v4;

@@ -41,8 +41,7 @@ struct plait_listener_config {
 
 /* An address and port in numbers, as in plait_listener_config. PLAIT_ERR_FORMAT. */
 PLAIT_MUST_USE int plait_endpoint_parse(const char *text, struct sockaddr_storage *out);
-/* `ADDRESS:PORT` or `[ADDRESS]:PORT`; an IPv4 address that is mapped into IPv6 as what it is. Returns `out`.
- */
+/* `ADDRESS:PORT` or `[ADDRESS]:PORT`; an IPv4 address that is mapped into IPv6 as what it is. Returns `out`. */
 const char *plait_endpoint_text(const struct sockaddr_storage *address, char out[PLAIT_ENDPOINT_TEXT_MAX]);
 
 /*

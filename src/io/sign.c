@@ -181,8 +181,7 @@ int plait_sign_make(const struct plait_secret *secret, uint64_t time_ms, const c
     return len > 0 && len < PLAIT_SIGN_FIELD_MAX ? PLAIT_OK : PLAIT_ERR_LIMIT;
 }
 
-/* Takes `NAME=` and as many of `chars` as there are, `min` to `max` of them, and a comma where it is not the
- * last. */
+/* Takes `NAME=` and as many of `chars` as there are, `min` to `max` of them, and a comma where it is not the last. */
 static bool take(const char **at, const char *name, const char *chars, size_t min, size_t max, char *out)
 {
     size_t name_len = strlen(name);

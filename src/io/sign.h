@@ -9,7 +9,7 @@
  * body and, both in lower-case hexadecimal, the HMAC-SHA-256 under the secret of these lines, joined by
  * single line feeds: `plait-hmac-1`, key, time, nonce, method, request target, body.
  *
- * The body's digest stands in the field, so that a stranger is refused before a byte of his body is read.
+ * The body's digest stands in the field, so that a stranger is refused before a byte of his body is kept.
  */
 #ifndef PLAIT_IO_SIGN_H
 #define PLAIT_IO_SIGN_H
@@ -71,8 +71,7 @@ PLAIT_MUST_USE int plait_sign_make(const struct plait_secret *secret, uint64_t t
                                    char field[PLAIT_SIGN_FIELD_MAX]);
 /* The parts of a field's value. PLAIT_ERR_NOTFOUND for another scheme, PLAIT_ERR_FORMAT. */
 PLAIT_MUST_USE int plait_sign_parse(const char *field, struct plait_signature *out);
-/* Whether the mac is right, in a time that does not tell where it is wrong. Looks at neither time, nonce nor
- * body. */
+/* Whether the mac is right, in a time that does not tell where it is wrong. Looks at neither time, nonce nor body. */
 bool plait_sign_verify(const struct plait_secret *secret, const struct plait_signature *s, const char *method,
                        const char *target);
 

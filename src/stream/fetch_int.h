@@ -65,6 +65,8 @@ struct path {
     unsigned lanes_want, lanes_cap;
     uint64_t lag_ns;     /* from asking to the first byte, smoothed; 0 = unknown */
     uint64_t waited_ns;  /* for the first connection, in vain so far */
+    bool tried;          /* whether more connections bring more was tried */
+    double trial_rate;   /* before the trial that is running; 0 = none */
     double peak_rate;    /* the best sample so far */
     uint64_t lag_min_ns; /* the least of it: no queue in the way */
     uint64_t grow_at;    /* when to look again whether more lanes help */

@@ -21,6 +21,9 @@
 #define FAR_PER_LANE_NS  (40 * PLAIT_MS)
 #define LANES_FIRST_MAX  16
 #define WINDOW_BYTES_MIN 6000.0 /* a connection that has less in flight is one too many */
+#define TRIAL_GAIN       1.25
+#define TRIAL_AFTER_NS   (2 * PLAIT_S)
+#define TRIAL_LEFT_NS    (3200 * PLAIT_MS)
 #define FELL             0.8
 #define GROW_NS_LOOK     (250 * PLAIT_MS)
 #define GROW_AGAIN_NS    (2 * PLAIT_S)
@@ -266,9 +269,19 @@ static void close_stuck_lanes(struct plait_fetch *f, int path, uint64_t now)
     }
 }
 
+/* Once, when there is time for it to pay: a server may limit each connection. */
+static bool worth_a_trial(const struct plait_fetch *f, const struct path *p, uint64_t now)
+{
+    double all = fetch_rate(f, now);
+
+    return now - p->first_byte > TRIAL_AFTER_NS && all > 0 &&
+           (double)(f->map.size - f->map.done_bytes) / all > plait_to_s(TRIAL_LEFT_NS);
+}
+
 /*
  * More connections when the path brings less than it did and no queue stands in the way: then it is not the path that
- * limits them, but losses that keep their windows small. Where windows hold, more of them would only fill its queue.
+ * limits them, but losses that keep their windows small. Where windows hold, more of
+ * them would only fill its queue; this is tried once, in case it is the server that limits each.
  */
 static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
 {
@@ -283,10 +296,19 @@ static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
         p->lanes_want = most;
         return;
     }
-    bool queue = p->lag_ns > p->lag_min_ns + p->lag_min_ns / 2 + 5 * PLAIT_MS;
-    if (now < p->grow_at || p->lanes_want >= p->lanes_cap || lanes_in_body(p) + 1 < p->lanes_want || queue ||
-        rate > FELL * p->peak_rate)
+    if (now < p->grow_at)
         return;
+    if (p->trial_rate > 0 && rate < TRIAL_GAIN * p->trial_rate)
+        p->lanes_want = (p->lanes_want + 1) / 2; /* tried, and brought nothing */
+    else if (p->trial_rate > 0)
+        p->tried = false;
+    p->trial_rate = 0;
+    bool queue = p->lag_ns > p->lag_min_ns + p->lag_min_ns / 2 + 5 * PLAIT_MS;
+    bool fell = rate < FELL * p->peak_rate, trial = !fell && !p->tried && worth_a_trial(f, p, now);
+    if (p->lanes_want >= p->lanes_cap || lanes_in_body(p) + 1 < p->lanes_want || queue || (!fell && !trial))
+        return;
+    p->tried |= trial;
+    p->trial_rate = trial ? rate : 0;
     p->lanes_want = (unsigned)plait_min_u64(2 * p->lanes_want, p->lanes_cap);
     p->grow_at = now + plait_max_u64(GROW_NS_LOOK, 5 * p->est.rtt_min_ns);
     f->replan = true;

@@ -20,7 +20,7 @@
 #define CHUNK_BYTES_MIN   (64 * PLAIT_KIB)
 #define PIECE_BYTES_MIN   (8 * PLAIT_KIB)
 #define TRIAL_BYTES       (64 * PLAIT_KIB)
-#define CHUNKS_LEFT       4 /* a lane's next piece is one in so many of what is left to it */
+#define CHUNKS_LEFT       3 /* a lane's next piece is one in so many of what is left to it */
 #define YOUNG_GROWTH      6 /* and a piece may be so many times what a connection of it has brought */
 #define CHUNK_LAGS        8 /* and lasts so many times what it waits for it */
 #define CHUNK_NS_MAX      (4 * PLAIT_S)

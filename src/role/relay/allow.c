@@ -81,8 +81,7 @@ enum plait_address_class plait_address_class(const struct plait_address *a)
     return PLAIT_ADDRESS_PUBLIC;
 }
 
-/* Whether all addresses of the prefix are alike in not being public. Of one with IPv4 in it, the IPv4 part
- * decides. */
+/* Whether all addresses of the prefix are alike in not being public. Of one with IPv4 in it, the IPv4 part decides. */
 static bool is_private_prefix(const struct plait_address *a, unsigned bits)
 {
     for (size_t i = 0; i < PLAIT_COUNT(ranges); i++) {

@@ -65,16 +65,14 @@ const char *plait_allow_text(const struct plait_allow_rule *rule, char out[PLAIT
  * a digit: resolvers read those as addresses.
  */
 PLAIT_MUST_USE int plait_host_name(const char *s, size_t len, char out[PLAIT_ALLOW_NAME_MAX + 1]);
-/* An address as people write it: IPv4 with four numbers, or IPv6 without brackets and zone. PLAIT_ERR_FORMAT.
- */
+/* An address as people write it: IPv4 with four numbers, or IPv6 without brackets and zone. PLAIT_ERR_FORMAT. */
 PLAIT_MUST_USE int plait_address_parse(const char *s, size_t len, struct plait_address *out);
 bool plait_address_is_v4(const struct plait_address *a);
 enum plait_address_class plait_address_class(const struct plait_address *a);
 
 /* Whether resolving that name can lead to anything that is allowed. */
 bool plait_allow_may_name(const struct plait_allow *a, const char *name, uint16_t port);
-/* Whether the address is allowed; `name` led to it, or is NULL; `is_own`: an interface of this machine has
- * it. */
+/* Whether the address is allowed; `name` led to it, or is NULL; `is_own`: an interface of this machine has it. */
 bool plait_allow_address(const struct plait_allow *a, const char *name, const struct plait_address *address,
                          uint16_t port, bool is_own);
 

@@ -22,8 +22,7 @@ static struct plait_text take_line(struct plait_text *t)
     return line;
 }
 
-/* Every carriage return stands before a line feed and every line feed behind one, and there are no other
- * controls. */
+/* Every carriage return stands before a line feed and every line feed behind one, and there are no other controls. */
 static bool is_plain(const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
