@@ -743,7 +743,8 @@ def test_log_for_programs(serve, www, place):
     with server.connect(receive_buffer=16384) as s:
         s.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         s.recv(1000)
-    part, nothing, broken = map(json.loads, log_lines(log, 3))
+    lines = {line["target"]: line for line in map(json.loads, log_lines(log, 3))}
+    part, nothing, broken = lines["/noise"], lines["/nothing"], lines["/large"]
     assert (part["peer"], part["method"], part["target"], part["range"]) == (HOST, "GET", "/noise", "bytes=0-9")
     assert (part["status"], part["sent"], part["complete"], part["tls"]) == (206, 10, True, False)
     assert part["agent"].startswith('a"\t') and abs(part["time"] - time.time()) < 60 and 0 <= part["seconds"] < 5
