@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 """Runs the tests of this folder in several processes at once, as they mostly wait, and prints the sum at the end.
 
+They use real time on a machine that others may use too: what fails beside the others is run once more, alone, and counts as
+it does then. Each such test is named in the output.
+
     run.py [-jN] [arguments of pytest]...
 """
 import os
@@ -11,6 +14,7 @@ import time
 from pathlib import Path
 
 WORKERS = 3
+AGAIN_MAX = 8  # more than these are no accident
 COUNTED = ("passed", "failed", "errors", "skipped")
 
 
@@ -28,9 +32,29 @@ def counts(output):
     return [found.get(name.rstrip("s"), 0) for name in COUNTED]
 
 
+def failures(output):
+    """The tests that pytest names in its summary, as it wants them named."""
+    return [m.split(" - ")[0] for m in re.findall(r"^(?:FAILED|ERROR) (.*)$", output, re.M)]
+
+
+def alone(names, args):
+    """Runs the tests again, one after the other; returns what failed twice."""
+    here = Path(__file__).resolve().parent
+    twice = 0
+    for name in names:
+        path, _, case = name.partition("::")
+        command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *args,
+                   "%s::%s" % (here / Path(path).name, case) if case else str(here / Path(path).name)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+        print("again, alone: %s: %s" % (name, "passed" if done.returncode == 0 else done.stdout), flush=True)
+        twice += done.returncode != 0
+    return twice
+
+
 def main():
     args = sys.argv[1:]
     workers = int(args.pop(0)[2:]) if args and re.fullmatch(r"-j\d+", args[0]) else WORKERS
+    options = list(args)
     if not any(Path(a.partition("::")[0]).exists() for a in args):
         args.append(str(Path(__file__).resolve().parent))
     began = time.monotonic()
@@ -45,10 +69,18 @@ def main():
             process.terminate()
             process.wait()
     sums = [sum(c) for c in zip(*map(counts, outputs))]
+    failed = [name for output in outputs for name in failures(output)]
+    chosen = any(Path(a.partition("::")[0]).exists() for a in options)
+    if 0 < len(failed) <= AGAIN_MAX and not chosen:
+        twice = alone(failed, options)
+        sums = [sums[0] + len(failed) - twice, twice, 0, sums[3]]
+        codes = [int(twice > 0)]
+    else:
+        codes = [process.returncode for process in running]
     words = ["%d %s" % (n, name) for n, name in zip(sums, COUNTED) if n or name in ("passed", "failed")]
     print("%s in %.0f s" % (", ".join(words), time.monotonic() - began))
     # 5: no test of this share was chosen
-    return int(any(process.returncode not in (0, 5) for process in running) or sum(sums[:3]) == 0)
+    return int(any(code not in (0, 5) for code in codes) or sum(sums[:3]) == 0)
 
 
 if __name__ == "__main__":
