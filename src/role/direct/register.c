@@ -12,7 +12,8 @@
 
 #define ONCE_MS       300000u /* more than a signature lives */
 #define CONFLICTS_MAX 16
-#define EXAMINED_MAX  4096 /* names that others hold as well, looked at for conflicts in one registration */
+#define EXAMINED_MAX  256 /* names of one registration that are looked at closely */
+#define COMPARED_MAX  8   /* holders of a name that are looked at at all */
 
 enum verb { PUT, POST, DELETE };
 
@@ -78,6 +79,21 @@ static void refuse_store(struct task *t)
 
 /* Answers. */
 
+/* Whether one of the first other holders seems to hold something else: cheap, and no more than a suspicion. */
+static bool is_suspicious(const struct plait_stream *s, const struct plait_server *server,
+                          const struct plait_entry *e)
+{
+    for (size_t i = 0, compared = 0; i < s->count && compared < COMPARED_MAX; i++) {
+        const struct plait_entry *other = plait_registration_find(&s->holders[i]->reg, s->name);
+        if (s->holders[i] == server || other == NULL)
+            continue;
+        if (!plait_entry_same(e, other))
+            return true;
+        compared++;
+    }
+    return false;
+}
+
 /* The names that others hold with other content, up to a bound. */
 static json_t *conflicts_of(const struct plait_direct *d, const struct plait_server *server)
 {
@@ -87,9 +103,10 @@ static json_t *conflicts_of(const struct plait_direct *d, const struct plait_ser
 
     for (size_t i = 0;
          i < server->reg.count && json_array_size(names) < CONFLICTS_MAX && examined < EXAMINED_MAX; i++) {
-        const struct plait_stream *s = plait_catalog_stream(d->catalog, server->reg.entries[i].name);
+        const struct plait_entry *e = &server->reg.entries[i];
+        const struct plait_stream *s = plait_catalog_stream(d->catalog, e->name);
         struct plait_versions v;
-        if (s == NULL || s->count < 2)
+        if (s == NULL || !is_suspicious(s, server, e))
             continue;
         examined++;
         if (plait_versions_of(s, &all, 0, d->loop.now, &v) != PLAIT_OK)
