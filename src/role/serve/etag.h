@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #define PLAIT_ETAG_SIZE      64
-#define PLAIT_HTTP_DATE_SIZE 32
+#define PLAIT_HTTP_DATE_SIZE 80
 
 /*
  * The tag is made of the file's inode, size and time of change in nanoseconds. A file that was changed a
