@@ -71,12 +71,11 @@ struct path {
     uint64_t lag_min_ns; /* the least of it: no queue in the way */
     uint64_t grow_at;    /* when to look again whether more lanes help */
     uint64_t first_byte; /* when the first body byte came, 0 = not yet */
-    uint64_t silent_since;
-    uint64_t retry_at; /* WAIT, SILENT */
-    unsigned fails;    /* since the last useful byte */
-    unsigned errors;   /* ever */
-    bool reached;      /* has answered at least once */
-    bool retry_due;    /* WAIT, SILENT: its time has come, one lane may try */
+    uint64_t retry_at;   /* WAIT, SILENT */
+    unsigned fails;      /* since the last useful byte */
+    unsigned errors;     /* ever */
+    bool reached;        /* has answered at least once */
+    bool retry_due;      /* WAIT, SILENT: its time has come, one lane may try */
     uint64_t kept_bytes, dup_bytes, check_bytes;
 };
 
@@ -158,7 +157,6 @@ struct plait_fetch {
     uint64_t emitted;
     uint64_t progress_at; /* when the last useful byte came */
     uint64_t dup_bytes, check_bytes, doubled_bytes;
-    unsigned first_pieces; /* handed out while the size was unknown */
 
     enum plait_fetch_fail fail;
     int conflict_a, conflict_b;

@@ -211,7 +211,6 @@ static void go_silent(struct plait_fetch *f, int path, uint64_t now)
     struct path *p = &f->paths[path];
 
     path_set_state(f, path, PLAIT_FETCH_PATH_SILENT);
-    p->silent_since = now;
     p->retry_at = now + plait_max_u64(1 * PLAIT_S, 2 * plait_estimator_silence_ns(&p->est));
     p->errors++;
     for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
