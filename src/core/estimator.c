@@ -5,7 +5,6 @@
 #define SPAN_NS_MIN    (50 * PLAIT_MS)
 #define SPAN_NS_MAX    (500 * PLAIT_MS)
 #define SILENCE_NS_MIN (300 * PLAIT_MS)
-#define SMOOTHING      0.5
 
 void plait_estimator_init(struct plait_estimator *e)
 {
@@ -31,11 +30,27 @@ static uint64_t span_so_far_ns(const struct plait_estimator *e, uint64_t now)
     return e->span_busy_ns + (e->busy ? plait_since(now, e->busy_since) : 0);
 }
 
+/* The mean of the last samples but the greatest and the least: bytes that waited behind a lost packet come in a burst,
+ * which says nothing. */
+static double middle_rate(const struct plait_estimator *e)
+{
+    unsigned n = e->samples < PLAIT_ESTIMATOR_SPANS ? e->samples : PLAIT_ESTIMATOR_SPANS;
+    double sum = 0, least = e->last[0], most = e->last[0];
+
+    for (unsigned i = 0; i < n; i++) {
+        sum += e->last[i];
+        least = e->last[i] < least ? e->last[i] : least;
+        most = e->last[i] > most ? e->last[i] : most;
+    }
+    return n < 3 ? e->last[n - 1] : (sum - least - most) / (double)(n - 2);
+}
+
 static void close_span(struct plait_estimator *e, uint64_t now)
 {
     e->sample = (double)e->span_bytes / plait_to_s(span_so_far_ns(e, now));
-    e->rate = e->samples == 0 ? e->sample : e->rate + SMOOTHING * (e->sample - e->rate);
+    e->last[e->samples % PLAIT_ESTIMATOR_SPANS] = e->sample;
     e->samples++;
+    e->rate = middle_rate(e);
     e->busy_since = now;
     e->span_busy_ns = 0;
     e->span_bytes = 0;

@@ -2,8 +2,9 @@
  * Path estimator, receiving side: how fast bytes arrive, how long a round trip takes, how long a silence is
  * normal.
  *
- * Delivery rate: bytes over spans of about a round trip (50–500 ms), smoothed; only the time in which the
- * path had something to deliver counts (BBR's rule for application-limited samples, draft-ietf-ccwg-bbr).
+ * Delivery rate: bytes over spans of about a round trip (50–500 ms), the mean of the last five without the greatest
+ * and the least; only the time in which the path had something to deliver counts (BBR's rule for
+ * application-limited samples, draft-ietf-ccwg-bbr).
  * While a busy path says nothing its rate decays, so that a path that died is not believed for long.
  */
 #ifndef PLAIT_CORE_ESTIMATOR_H
@@ -12,14 +13,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define PLAIT_ESTIMATOR_SPANS 5
+
 struct plait_estimator {
-    double rate;           /* bytes/s, smoothed; 0 = no sample yet */
-    double sample;         /* bytes/s of the last whole span */
-    unsigned samples;      /* spans closed so far */
-    uint64_t rtt_min_ns;   /* 0 = unknown */
-    uint64_t rtt_last_ns;  /* 0 = unknown */
-    uint64_t busy_since;   /* busy: since when, or since the present span began */
-    uint64_t span_busy_ns; /* of the present span, before busy_since */
+    double rate;                        /* bytes/s, smoothed; 0 = no sample yet */
+    double last[PLAIT_ESTIMATOR_SPANS]; /* of the last spans, in a ring */
+    double sample;                      /* bytes/s of the last whole span */
+    unsigned samples;                   /* spans closed so far */
+    uint64_t rtt_min_ns;                /* 0 = unknown */
+    uint64_t rtt_last_ns;               /* 0 = unknown */
+    uint64_t busy_since;                /* busy: since when, or since the present span began */
+    uint64_t span_busy_ns;              /* of the present span, before busy_since */
     uint64_t span_bytes;
     uint64_t last_arrival; /* of any byte, 0 = never */
     uint64_t gap_ns;       /* smoothed time between arrivals */

@@ -686,6 +686,7 @@ static void end_busy(struct plait_fetch *f, uint64_t now, int lane, uint64_t ret
     p->reached = true;
     if (others_busy(f, source, fetch_lane(f, lane))) {
         p->lanes_cap = p->lanes_want = (unsigned)plait_max_u64(1, path_lanes_busy(p));
+        p->trial_rate = 0;
         if (path_lanes_busy(p) > 0)
             return;
     }

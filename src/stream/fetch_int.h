@@ -63,11 +63,13 @@ struct path {
     struct plait_estimator est;
     struct lane lanes[PLAIT_FETCH_LANES_MAX];
     unsigned lanes_want, lanes_cap;
-    uint64_t lag_ns;     /* from asking to the first byte, smoothed; 0 = unknown */
-    uint64_t waited_ns;  /* for the first connection, in vain so far */
-    bool tried;          /* whether more connections bring more was tried */
+    uint64_t lag_ns;    /* from asking to the first byte, smoothed; 0 = unknown */
+    uint64_t waited_ns; /* for the first connection, in vain so far */
+    bool tried;         /* whether more connections bring more was tried */
+    bool trial_pays;    /* a trial has brought more */
+    unsigned trial_lanes;
     double trial_rate;   /* before the trial that is running; 0 = none */
-    double peak_rate;    /* the best sample so far */
+    double peak_rate;    /* the best estimate so far */
     uint64_t lag_min_ns; /* the least of it: no queue in the way */
     uint64_t grow_at;    /* when to look again whether more lanes help */
     uint64_t first_byte; /* when the first body byte came, 0 = not yet */
@@ -156,7 +158,7 @@ struct plait_fetch {
     uint64_t tick_at; /* when paths are looked at again */
     uint64_t emitted;
     uint64_t progress_at; /* when the last useful byte came */
-    uint64_t dup_bytes, check_bytes, doubled_bytes;
+    uint64_t dup_bytes, check_bytes;
 
     enum plait_fetch_fail fail;
     int conflict_a, conflict_b;

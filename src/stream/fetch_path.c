@@ -16,14 +16,16 @@
 #define ANSWER_NS_MIN    (1500 * PLAIT_MS) /* a request unanswered for less is no reason to worry */
 #define TRIES_MAX        4                 /* of a path that never answered, when none ever did */
 #define NEAR_PER_LANE_NS (20 * PLAIT_MS)
+#define LANES_NEAR_MIN   3
 #define LANES_NEAR_MAX   4
 #define FAR_NS           (100 * PLAIT_MS)
 #define FAR_PER_LANE_NS  (40 * PLAIT_MS)
 #define LANES_FIRST_MAX  16
 #define WINDOW_BYTES_MIN 6000.0 /* a connection that has less in flight is one too many */
 #define TRIAL_GAIN       1.25
-#define TRIAL_AFTER_NS   (2 * PLAIT_S)
-#define TRIAL_LEFT_NS    (3200 * PLAIT_MS)
+#define TRIAL_AFTER_NS   (1 * PLAIT_S)
+#define TRIAL_LEFT_NS    (2 * PLAIT_S)
+#define GROW_LEFT_NS     (1 * PLAIT_S)
 #define FELL             0.8
 #define GROW_NS_LOOK     (250 * PLAIT_MS)
 #define GROW_AGAIN_NS    (2 * PLAIT_S)
@@ -123,17 +125,26 @@ void path_set_state(struct plait_fetch *f, int path, enum plait_fetch_path_state
 /* A first guess: long paths want more connections to fill. */
 static uint64_t first_lanes(uint64_t rtt_ns)
 {
-    uint64_t near = plait_min_u64(2 + rtt_ns / NEAR_PER_LANE_NS, LANES_NEAR_MAX);
+    uint64_t near = plait_min_u64(LANES_NEAR_MIN + rtt_ns / NEAR_PER_LANE_NS, LANES_NEAR_MAX);
 
     return plait_min_u64(near + plait_since(rtt_ns, FAR_NS) / FAR_PER_LANE_NS, LANES_FIRST_MAX);
+}
+
+/* More than this would have hardly a packet each in flight. */
+static unsigned lanes_most(const struct path *p)
+{
+    double windows = p->est.rate * plait_to_s(p->lag_min_ns) / WINDOW_BYTES_MIN;
+
+    return p->est.samples == 0 || windows > PLAIT_FETCH_LANES_MAX ? PLAIT_FETCH_LANES_MAX
+                                                                  : 2 + (unsigned)windows;
 }
 
 void path_learn_rtt(struct path *p, uint64_t rtt_ns)
 {
     plait_estimator_on_rtt(&p->est, rtt_ns);
-    if (p->first_byte != 0)
+    if (p->first_byte != 0 && p->state == PLAIT_FETCH_PATH_ACTIVE)
         return;
-    uint64_t lanes = first_lanes(p->est.rtt_min_ns);
+    uint64_t lanes = plait_min_u64(first_lanes(p->est.rtt_min_ns), lanes_most(p));
     if (p->lanes_want < lanes)
         p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
 }
@@ -152,6 +163,7 @@ void path_back_off(struct plait_fetch *f, int path, uint64_t now, uint64_t delay
     unsigned busy = lanes_in_body(p);
     if (busy > 0 && delay_ns == 0) { /* the others go on; more are tried again later */
         p->lanes_want = busy;
+        p->trial_rate = 0;
         p->grow_at = now + GROW_AGAIN_NS;
         return;
     }
@@ -163,6 +175,7 @@ void path_back_off(struct plait_fetch *f, int path, uint64_t now, uint64_t delay
     p->retry_due = delay_ns == 0;
     p->retry_at = now + delay_ns;
     p->lanes_want = 1;
+    p->trial_rate = 0;
     f->replan = true;
 }
 
@@ -268,49 +281,72 @@ static void close_stuck_lanes(struct plait_fetch *f, int path, uint64_t now)
     }
 }
 
-/* Once, when there is time for it to pay: a server may limit each connection. */
-static bool worth_a_trial(const struct plait_fetch *f, const struct path *p, uint64_t now)
+/* Seconds until everything is here, at the present rates. */
+static double end_s(const struct plait_fetch *f, uint64_t now)
 {
     double all = fetch_rate(f, now);
 
-    return now - p->first_byte > TRIAL_AFTER_NS && all > 0 &&
-           (double)(f->map.size - f->map.done_bytes) / all > plait_to_s(TRIAL_LEFT_NS);
+    return all > 0 ? (double)(f->map.size - f->map.done_bytes) / all : 0;
+}
+
+/* A trial is over: keep what it brought, or take it back. */
+static void judge_trial(struct path *p, double rate)
+{
+    double gain = p->trial_pays ? TRIAL_GAIN : 1 + 0.5 / (double)(p->lanes_want - p->trial_lanes);
+
+    if (rate < gain * p->trial_rate) {
+        p->lanes_want -= p->trial_lanes;
+    } else {
+        p->tried = false;
+        p->trial_pays = true;
+    }
+    p->trial_rate = 0;
+}
+
+static void add_lanes(struct plait_fetch *f, struct path *p, unsigned more, uint64_t now)
+{
+    p->lanes_want = (unsigned)plait_min_u64(p->lanes_want + more, p->lanes_cap);
+    p->grow_at = now + plait_max_u64(GROW_NS_LOOK, 5 * p->est.rtt_min_ns);
+    f->replan = true;
 }
 
 /*
  * More connections when the path brings less than it did and no queue stands in the way: then it is not the path that
- * limits them, but losses that keep their windows small. Where windows hold, more of
- * them would only fill its queue; this is tried once, in case it is the server that limits each.
+ * limits them, but losses that keep their windows small. Where windows hold, more of them would only fill its queue;
+ * one more is tried once, in case it is the server that limits each, and twice as many as long as this pays.
  */
 static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
 {
-    double rate = path_rate(p, now), windows = rate * plait_to_s(p->lag_min_ns) / WINDOW_BYTES_MIN;
-    unsigned most = windows > PLAIT_FETCH_LANES_MAX ? PLAIT_FETCH_LANES_MAX : 2 + (unsigned)windows;
+    double rate = path_rate(p, now);
+    unsigned most = lanes_most(p);
 
     if (p->est.samples == 0)
         return;
-    if (p->est.sample > p->peak_rate)
-        p->peak_rate = p->est.sample;
+    if (p->est.rate > p->peak_rate)
+        p->peak_rate = p->est.rate;
     if (p->lanes_want >= most) {
         p->lanes_want = most;
+        p->trial_rate = 0;
         return;
     }
     if (now < p->grow_at)
         return;
-    if (p->trial_rate > 0 && rate < TRIAL_GAIN * p->trial_rate)
-        p->lanes_want = (p->lanes_want + 1) / 2; /* tried, and brought nothing */
-    else if (p->trial_rate > 0)
-        p->tried = false;
-    p->trial_rate = 0;
+    if (p->trial_rate > 0)
+        judge_trial(p, rate);
     bool queue = p->lag_ns > p->lag_min_ns + p->lag_min_ns / 2 + 5 * PLAIT_MS;
-    bool fell = rate < FELL * p->peak_rate, trial = !fell && !p->tried && worth_a_trial(f, p, now);
-    if (p->lanes_want >= p->lanes_cap || lanes_in_body(p) + 1 < p->lanes_want || queue || (!fell && !trial))
+    if (p->lanes_want >= p->lanes_cap || lanes_in_body(p) + 1 < p->lanes_want || queue ||
+        end_s(f, now) < plait_to_s(GROW_LEFT_NS))
         return;
-    p->tried |= trial;
-    p->trial_rate = trial ? rate : 0;
-    p->lanes_want = (unsigned)plait_min_u64(2 * p->lanes_want, p->lanes_cap);
-    p->grow_at = now + plait_max_u64(GROW_NS_LOOK, 5 * p->est.rtt_min_ns);
-    f->replan = true;
+    if (rate < FELL * p->peak_rate) {
+        add_lanes(f, p, p->lanes_want, now);
+    } else if (!p->tried && now - p->first_byte > TRIAL_AFTER_NS &&
+               end_s(f, now) > plait_to_s(TRIAL_LEFT_NS)) {
+        unsigned before = p->lanes_want;
+        p->tried = true;
+        p->trial_rate = rate;
+        add_lanes(f, p, p->trial_pays ? before : 1, now);
+        p->trial_lanes = p->lanes_want - before;
+    }
 }
 
 static void retry(struct plait_fetch *f, int path, uint64_t now)
@@ -319,12 +355,13 @@ static void retry(struct plait_fetch *f, int path, uint64_t now)
 
     if (p->retry_due || now < p->retry_at)
         return;
+    p->fails += path_lanes_busy(p) > 0; /* the last try was not even answered */
     for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++)
         fetch_close_lane(f, fetch_lane_id(path, k));
     path_update_busy(p, now);
-    p->fails++;
     p->retry_due = true;
     p->lanes_want = 1;
+    p->trial_rate = 0;
     p->retry_at =
         now + answer_ns(p) + plait_min_u64(RETRY_NS_MIN << (p->fails > 6 ? 6 : p->fails), RETRY_NS_MAX);
     f->replan = true;

@@ -2,7 +2,7 @@
  * What an idle lane does next. In this order:
  *
  *   trial    its path failed before: a small piece that it does not own
- *   first    the size is unknown: the first piece that nobody has asked for, one for each path
+ *   first    the size is unknown: the first piece that nobody has asked for, two for each path
  *   audit    compare a block that another source delivers
  *   chunk    the first free bytes; as much as the lane carries in half of the time that is left, so that the
  * pieces shrink towards the end and all lanes finish together (guided self-scheduling, Polychronopoulos and
@@ -13,17 +13,21 @@
 #include "fetch_int.h"
 #include "scheduler.h"
 
-#define FIRST_BYTES       (256 * PLAIT_KIB)
-#define LONG_WAIT_NS      (100 * PLAIT_MS)
-#define LONG_LAG_NS       (300 * PLAIT_MS)
-#define LONG_FIRST_BYTES  (2 * PLAIT_MIB)
-#define CHUNK_BYTES_MIN   (64 * PLAIT_KIB)
-#define PIECE_BYTES_MIN   (8 * PLAIT_KIB)
-#define TRIAL_BYTES       (64 * PLAIT_KIB)
-#define CHUNKS_LEFT       3 /* a lane's next piece is one in so many of what is left to it */
-#define YOUNG_GROWTH      6 /* and a piece may be so many times what a connection of it has brought */
-#define CHUNK_LAGS        8 /* and lasts so many times what it waits for it */
-#define CHUNK_NS_MAX      (4 * PLAIT_S)
+#define FIRST_BYTES      (256 * PLAIT_KIB)
+#define SECOND_BYTES     (64 * PLAIT_KIB) /* of a second connection while the size is unknown */
+#define FIRST_LANES      2
+#define LONG_WAIT_NS     (100 * PLAIT_MS)
+#define LONG_LAG_NS      (300 * PLAIT_MS)
+#define LONG_FIRST_BYTES (2 * PLAIT_MIB)
+#define CHUNK_BYTES_MIN  (64 * PLAIT_KIB)
+#define PIECE_BYTES_MIN  (8 * PLAIT_KIB)
+#define TRIAL_BYTES      (64 * PLAIT_KIB)
+#define CHUNKS_LEFT      3 /* a lane's next piece is one in so many of what is left to it */
+#define YOUNG_GROWTH     6 /* and a piece may be so many times what a connection of it has brought */
+#define CHUNK_LAGS       8 /* and lasts so many times what it waits for it */
+#define CHUNK_NS_MAX     (4 * PLAIT_S)
+#define LAST_LAGS                                                                                            \
+    0.25 /* a last piece may end so many lags late: others can still take its tail, nobody can add to it */
 #define GAIN_NS_MIN       (10 * PLAIT_MS)
 #define SAME_PATH_GAIN_NS (50 * PLAIT_MS)
 #define THEFTS_FREE                                                                                          \
@@ -169,15 +173,16 @@ static bool plan_trial(struct plait_fetch *f, int id, uint64_t now, struct plait
 static bool plan_first(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
 {
     struct plait_extent e;
-    int path = id / PLAIT_FETCH_LANES_MAX;
-    const struct path *p = &f->paths[path];
+    const struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
+    bool is_long = p->waited_ns >= LONG_WAIT_NS;
+    unsigned busy = path_lanes_busy(p);
 
-    if (path_lanes_busy(p) > 0 &&
-        p->waited_ns < LONG_WAIT_NS) /* a short answer may tell that the stream is short */
+    if (busy >= FIRST_LANES && !is_long) /* a short answer may tell that the stream is short */
         return false;
-    if (!first_free(f, f->paths[path].source, &e))
+    if (!first_free(f, p->source, &e))
         return false;
-    return open_owned(f, id, e.lo, plait_min_u64(e.hi, e.lo + FIRST_BYTES), now, cmd);
+    uint64_t bytes = busy == 0 || is_long ? FIRST_BYTES : SECOND_BYTES;
+    return open_owned(f, id, e.lo, plait_min_u64(e.hi, e.lo + bytes), now, cmd);
 }
 
 /* A source without ranges is asked for everything, once, and only while nobody else could do better. */
@@ -306,8 +311,8 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
         span_s = (double)CHUNK_BYTES_MIN / lane;
     if (span_s > most_s)
         span_s = most_s;
-    if (span_s > end_s - lag_s) /* the last one of this lane */
-        span_s = end_s - lag_s;
+    if (span_s > end_s - lag_s * (1 - LAST_LAGS)) /* the last one of this lane */
+        span_s = end_s - lag_s * (1 - LAST_LAGS);
     double bytes = lane * span_s;
     if (path_is_young(p, now))
         bytes = grown_bytes(f, p, bytes);
@@ -434,7 +439,7 @@ static bool owns_tail(const struct plait_fetch *f, int lane, const struct lane *
  * Whose tail to take: what would finish last; or, in order and with the window full, what would finish latest
  * after its turn, which is when everything before it could have been brought at the rate of all paths.
  */
-static int find_victim(struct plait_fetch *f, int thief, uint64_t now, double *finish_s)
+static int find_victim(struct plait_fetch *f, int thief, uint64_t now, uint64_t *bytes)
 {
     int best = NO_LANE;
     bool in_order = f->config.window_bytes > 0 && window_end(f) < f->map.size;
@@ -451,30 +456,31 @@ static int find_victim(struct plait_fetch *f, int thief, uint64_t now, double *f
             continue;
         double finish = lane_finish_s(p, l, (double)left, now);
         double turn = in_order && rate > 0 ? (double)plait_since(l->hi, prefix) / rate : 0;
-        if (finish - turn > latest_s) {
-            latest_s = finish - turn;
-            *finish_s = finish;
-            best = id;
-        }
+        if (finish - turn <= latest_s)
+            continue;
+        uint64_t take = stolen_bytes(f, thief, id, finish, now);
+        if (take == 0)
+            continue;
+        latest_s = finish - turn;
+        *bytes = take;
+        best = id;
     }
     return best;
 }
 
 static bool plan_steal(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
 {
-    double finish_s;
     struct plait_extent e;
-    uint64_t until;
-    int victim = find_victim(f, id, now, &finish_s);
+    uint64_t until, bytes;
+    int victim = find_victim(f, id, now, &bytes);
 
     if (victim == NO_LANE)
         return false;
     struct lane *l = fetch_lane(f, victim);
     if (!pin_allows(f, f->paths[id / PLAIT_FETCH_LANES_MAX].source, plait_max_u64(l->at, l->lo), &until))
         return false;
-    uint64_t bytes = stolen_bytes(f, id, victim, finish_s, now), hi = plait_min_u64(l->hi, f->map.size);
-    if (bytes == 0 || !plait_blockmap_at(&f->map, hi - 1, &e) || e.state != PLAIT_BLOCK_TAKEN ||
-        e.owner != victim)
+    uint64_t hi = plait_min_u64(l->hi, f->map.size);
+    if (!plait_blockmap_at(&f->map, hi - 1, &e) || e.state != PLAIT_BLOCK_TAKEN || e.owner != victim)
         return false;
     uint64_t lo = plait_max_u64(plait_max_u64(hi - bytes, e.lo), plait_max_u64(l->at, l->lo));
     uint64_t even = (lo + ALIGN - 1) & ~(uint64_t)(ALIGN - 1);
@@ -508,6 +514,18 @@ static bool asked_twice(struct plait_fetch *f, uint64_t lo, uint64_t hi)
     return false;
 }
 
+/* What has come twice, or may still. */
+static uint64_t bytes_twice(struct plait_fetch *f)
+{
+    uint64_t sum = f->dup_bytes;
+
+    for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
+        const struct lane *l = fetch_lane(f, id);
+        sum += l->doubled ? lane_left(f, l) : 0;
+    }
+    return sum;
+}
+
 static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
 {
     const struct path *own = &f->paths[id / PLAIT_FETCH_LANES_MAX];
@@ -516,16 +534,15 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
     struct lane *late = NULL;
 
     bool in_order = window_end(f) < f->map.size;
-    uint64_t prefix = plait_blockmap_prefix(&f->map);
+    uint64_t prefix = plait_blockmap_prefix(&f->map), twice = bytes_twice(f);
 
     if (f->pin_count > 0)
         return false;
     for (int i = 0; i < f->path_count * PLAIT_FETCH_LANES_MAX; i++) {
         struct lane *l = fetch_lane(f, i);
         uint64_t left = lane_left(f, l);
-        if (left == 0 || l->doubled || l->given_up || l->probe || l->whole ||
-            f->doubled_bytes + left > budget || asked_twice(f, l->hi - left, l->hi) ||
-            (in_order && plait_max_u64(l->at, l->lo) != prefix))
+        if (left == 0 || l->doubled || l->given_up || l->probe || l->whole || twice + left > budget ||
+            asked_twice(f, l->hi - left, l->hi) || (in_order && plait_max_u64(l->at, l->lo) != prefix))
             continue;
         const struct path *p = &f->paths[i / PLAIT_FETCH_LANES_MAX];
         if (p == own && now - l->last_arrival < 2 * p->est.rtt_min_ns + SAME_PATH_GAIN_NS)
@@ -539,7 +556,6 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
     if (late == NULL)
         return false;
     uint64_t left = lane_left(f, late), hi = plait_min_u64(late->hi, f->map.size);
-    f->doubled_bytes += left;
     late->doubled = true;
     return open_unowned(f, id, hi - left, hi, now, cmd);
 }
