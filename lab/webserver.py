@@ -1,4 +1,4 @@
-"""nginx in a host of a lab, with a configuration and prefix of its own."""
+"""Web servers in a host of a lab: nginx, with a configuration and prefix of its own, and plait serve."""
 
 import contextlib
 import pathlib
@@ -7,7 +7,7 @@ import socket
 import tempfile
 import time
 
-from plaitlab import LabError
+from plaitlab import LabError, plait
 
 CONFIGURATION = """
 user root;
@@ -38,9 +38,9 @@ def program():
     return shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 
 
-def listens(lab, host):
+def listens(lab, host, address="127.0.0.1"):
     with lab.socket(host, socket.AF_INET, socket.SOCK_STREAM) as sock:
-        return sock.connect_ex(("127.0.0.1", 80)) == 0
+        return sock.connect_ex((address, 80)) == 0
 
 
 @contextlib.contextmanager
@@ -63,4 +63,22 @@ def nginx(lab, host, root, servers="", wrapper=()):
             yield
         finally:
             process.terminate()
+            process.wait()
+
+
+@contextlib.contextmanager
+def plait_serve(lab, host, root, addresses, program=None):
+    """A plait server at port 80 of each of the addresses, for the time of the `with` block. Yields the processes."""
+    argv = [program or plait(), "serve", root, "-q", "--no-digest"]
+    processes = [lab.popen(host, [*argv, "--listen", f"{address}:80"]) for address in addresses]
+    try:
+        end = time.monotonic() + 10
+        while not all(listens(lab, host, address) for address in addresses):
+            if any(p.poll() is not None for p in processes) or time.monotonic() > end:
+                raise LabError("plait serve does not start")
+            time.sleep(0.01)
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
             process.wait()

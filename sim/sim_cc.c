@@ -51,13 +51,15 @@ static void grow_cubic(struct plait_sim_cc *cc, uint64_t now, uint32_t acked, ui
     if (cc->epoch_ns == 0)
         begin_epoch(cc, now);
     double t = plait_to_s(now - cc->epoch_ns + min_rtt) - cc->k_s;
-    double target = cc->origin + CUBIC_C * t * t * t;
+    double target = cc->origin + CUBIC_C * t * t * t, before = cc->cwnd;
 
     if (target > 1.5 * cc->cwnd)
         target = 1.5 * cc->cwnd;
     cc->w_reno += 3 * (1 - CUBIC_BETA) / (1 + CUBIC_BETA) * acked / cc->cwnd;
     if (target > cc->cwnd)
         cc->cwnd += (target - cc->cwnd) / cc->cwnd * acked;
+    if (cc->eager && cc->w_max <= 0)
+        cc->cwnd = max_d(cc->cwnd, before + acked / 20.0);
     cc->cwnd = max_d(cc->cwnd, cc->w_reno);
 }
 

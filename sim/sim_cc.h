@@ -1,6 +1,7 @@
 /*
  * Congestion control of the simulated TCP, in segments: Reno (RFC 5681) or CUBIC (RFC 9438), with the delay
- * part of HyStart (Ha, Rhee 2011; RFC 9406) as an option. Loss detection is not here (sim_flow.h).
+ * part of HyStart (Ha, Rhee 2011; RFC 9406) as an option; BBR is in sim_bbr.h. Loss detection is not here
+ * (sim_flow.h).
  */
 #ifndef PLAIT_SIM_CC_H
 #define PLAIT_SIM_CC_H
@@ -8,11 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum plait_sim_cc_kind { PLAIT_SIM_CC_CUBIC, PLAIT_SIM_CC_RENO };
+enum plait_sim_cc_kind { PLAIT_SIM_CC_CUBIC, PLAIT_SIM_CC_RENO, PLAIT_SIM_CC_BBR };
 
 struct plait_sim_cc {
     enum plait_sim_cc_kind kind;
     bool hystart;
+    bool eager; /* CUBIC: before the first loss at least 5 % a round trip, as Linux does it */
     uint32_t initial;
     double cwnd;
     double ssthresh;

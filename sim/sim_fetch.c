@@ -6,6 +6,7 @@
 #include "sim_fetch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "sim_mem.h"
 #include "units.h"
@@ -31,6 +32,18 @@ struct sim_lane {
     struct plait_sim_http_ask ask;
 };
 
+/* What steers a server: a connection of its own. */
+struct sim_steer {
+    struct run *run;
+    struct plait_sim_session *session; /* NULL = none */
+    bool connected, asking;
+    int way;
+    uint32_t serial;
+    unsigned status;
+    uint64_t at;
+    struct plait_sim_http_ask ask;
+};
+
 struct way_timer {
     struct run *run;
     unsigned way;
@@ -44,6 +57,7 @@ struct run {
     struct plait_fetch *fetch;
     struct plait_sim_store store;
     struct sim_lane lane[LANES_TOTAL];
+    struct sim_steer steer[PLAIT_SIM_SERVERS_MAX];
     struct way_timer way[PLAIT_SIM_WAYS_MAX];
     int path_way[PLAIT_SIM_WAYS_MAX], way_path[PLAIT_SIM_WAYS_MAX];
     int server_source[PLAIT_SIM_SERVERS_MAX], source_server[PLAIT_SIM_SERVERS_MAX];
@@ -93,13 +107,31 @@ static void tell(struct run *r, uint64_t now, const char *what, int a, int b, ui
                 (unsigned long long)bytes);
 }
 
+static void tell_stream(struct run *r, const struct plait_fetch_stream *s)
+{
+    fprintf(r->config.story, " letter %c", plait_letter(s->letter));
+    for (size_t i = 0; i < s->block_count; i++)
+        fprintf(r->config.story, " %llu-%llu", (unsigned long long)s->blocks[i].first,
+                (unsigned long long)s->blocks[i].last);
+    if (s->block_count > 0)
+        return;
+    fprintf(r->config.story, " blocks %llu-%llu ", (unsigned long long)s->first, (unsigned long long)s->last);
+    for (size_t i = 0; i < s->pattern_len; i++)
+        fputc(plait_letter(s->pattern[i]), r->config.story);
+}
+
 static void tell_command(struct run *r, uint64_t now, const struct plait_fetch_cmd *cmd)
 {
     if (r->config.story == NULL || !r->config.commands)
         return;
     fprintf(r->config.story, "%10.4f  %s path %d lane %d", plait_to_s(now),
-            cmd->kind == PLAIT_FETCH_OPEN ? "OPEN " : "CLOSE", cmd->path, cmd->lane % PLAIT_FETCH_LANES_MAX);
-    if (cmd->kind == PLAIT_FETCH_OPEN)
+            cmd->kind == PLAIT_FETCH_OPEN    ? "OPEN "
+            : cmd->kind == PLAIT_FETCH_STEER ? "STEER"
+                                             : "CLOSE",
+            cmd->path, cmd->kind == PLAIT_FETCH_STEER ? (int)cmd->serial : cmd->lane % PLAIT_FETCH_LANES_MAX);
+    if (cmd->is_stream || cmd->kind == PLAIT_FETCH_STEER)
+        tell_stream(r, &cmd->stream);
+    else if (cmd->kind == PLAIT_FETCH_OPEN)
         fprintf(r->config.story, " [%llu, %llu)%s", (unsigned long long)cmd->lo, (unsigned long long)cmd->hi,
                 cmd->whole ? " whole" : "");
     fprintf(r->config.story, "\n");
@@ -149,6 +181,18 @@ static void take_events(struct run *r, uint64_t now)
             break;
         case PLAIT_FETCH_EV_CHANGED:
             tell(r, now, "changed", e.source, 0, 0);
+            break;
+        case PLAIT_FETCH_EV_STREAM:
+            tell(r, now, "stream", e.path, e.source, e.bytes);
+            break;
+        case PLAIT_FETCH_EV_REPATTERN:
+            if (r->result->repatterns++ == 0)
+                r->result->repattern_ns = now;
+            tell(r, now, "repattern", e.source, 0, e.bytes);
+            break;
+        case PLAIT_FETCH_EV_NO_STREAM:
+            r->result->no_stream |= 1u << r->source_server[e.source];
+            tell(r, now, "no stream", e.source, 0, 0);
             break;
         }
     }
@@ -210,7 +254,11 @@ static void on_refusal(struct sim_lane *l, uint64_t now, const struct plait_sim_
 static void on_head(void *ctx, uint64_t now, const struct plait_sim_http_head *head)
 {
     struct sim_lane *l = ctx;
-    struct plait_fetch_head h = {.size = head->size, .version = head->version, .strong = head->version != 0};
+    struct plait_fetch_head h = {.size = head->size,
+                                 .version = head->version,
+                                 .strong = head->version != 0,
+                                 .takes_part = head->takes_part,
+                                 .block_bytes = head->block_bytes};
 
     l->state = LANE_ANSWERED;
     tell_lane(l, now, "head", head->status, head->lo);
@@ -219,7 +267,7 @@ static void on_head(void *ctx, uint64_t now, const struct plait_sim_http_head *h
         h.lo = head->lo;
         h.hi = head->hi;
     } else if (head->status == 200) {
-        h.kind = PLAIT_FETCH_HEAD_WHOLE;
+        h.kind = head->block_bytes > 0 ? PLAIT_FETCH_HEAD_FRAMES : PLAIT_FETCH_HEAD_WHOLE;
     } else if (head->status == 416) {
         h.kind = PLAIT_FETCH_HEAD_UNSATISFIED;
     } else {
@@ -242,6 +290,10 @@ static void on_body(void *ctx, uint64_t now, const struct plait_sim_span *span)
     for (uint64_t at = 0; at < span->len && l->serial == serial && l->state == LANE_ANSWERED;) {
         size_t n = (size_t)plait_min_u64(span->len - at, READ_BYTES);
         plait_sim_content_fill(span->content, span->offset + at, r->buffer, n);
+        if (r->result->way_first_ns[l->way] == 0)
+            r->result->way_first_ns[l->way] = now;
+        if (l->ask.kind == PLAIT_SIM_ASK_STREAM)
+            r->result->stream_bytes += n;
         r->store.arriving = span->content;
         if (plait_fetch_recv(r->fetch, now, l->id, r->buffer, n) == PLAIT_FETCH_ABORT)
             drop_session(l, now);
@@ -272,7 +324,129 @@ static void on_http_end(void *ctx, uint64_t now, enum plait_sim_http_end end, bo
     end_request(l, now, outcome, 0);
 }
 
-static const struct plait_sim_http_app http_app = {on_connected, on_head, on_body, on_http_end};
+static void on_raw(void *ctx, uint64_t now, const uint8_t *bytes, size_t len)
+{
+    struct sim_lane *l = ctx;
+
+    if (l->state == LANE_ANSWERED && plait_fetch_recv(l->run->fetch, now, l->id, bytes, len) == PLAIT_FETCH_ABORT)
+        drop_session(l, now);
+    settle(l->run, now);
+}
+
+static const struct plait_sim_http_app http_app = {on_connected, on_head, on_body, on_http_end, on_raw};
+
+/* ---- steering ---- */
+
+static void drop_steer(struct sim_steer *s, uint64_t now)
+{
+    if (s->session != NULL)
+        plait_sim_http_close(s->session, now);
+    s->session = NULL;
+    s->asking = s->connected = false;
+}
+
+static void on_steer_connected(void *ctx, uint64_t now)
+{
+    struct sim_steer *s = ctx;
+
+    s->connected = true;
+    plait_sim_http_ask(s->session, now, &s->ask);
+}
+
+static void on_steer_head(void *ctx, uint64_t now, const struct plait_sim_http_head *head)
+{
+    struct sim_steer *s = ctx;
+
+    (void)now;
+    s->status = head->status;
+    s->at = head->at;
+}
+
+static enum plait_fetch_steered steered_how(unsigned status)
+{
+    switch (status) {
+    case 204:
+        return PLAIT_FETCH_STEERED_DONE;
+    case 409:
+        return PLAIT_FETCH_STEERED_LATE;
+    case 404:
+        return PLAIT_FETCH_STEERED_LOST;
+    default:
+        return status == 429 || status >= 500 ? PLAIT_FETCH_STEERED_BROKEN : PLAIT_FETCH_STEERED_REFUSED;
+    }
+}
+
+static void on_steered(struct sim_steer *s, uint64_t now)
+{
+    struct run *r = s->run;
+
+    if (r->config.story != NULL && r->config.commands)
+        fprintf(r->config.story, "%10.4f      steered %u, status %u, at %llu\n", plait_to_s(now), s->serial,
+                s->status, (unsigned long long)s->at);
+    r->result->lates += s->status == 409;
+    plait_fetch_on_steered(r->fetch, now, s->serial, steered_how(s->status), s->at);
+    settle(r, now);
+}
+
+static void on_steer_body(void *ctx, uint64_t now, const struct plait_sim_span *span)
+{
+    (void)ctx, (void)now, (void)span;
+}
+
+static void on_steer_end(void *ctx, uint64_t now, enum plait_sim_http_end end, bool open)
+{
+    struct sim_steer *s = ctx;
+    bool asking = s->asking;
+
+    if (!open) {
+        s->session = NULL;
+        s->connected = false;
+    }
+    s->asking = false;
+    if (asking && end == PLAIT_SIM_HTTP_COMPLETE)
+        on_steered(s, now);
+    if (!asking || end == PLAIT_SIM_HTTP_COMPLETE)
+        return;
+    plait_fetch_on_steered(s->run->fetch, now, s->serial, PLAIT_FETCH_STEERED_BROKEN, 0);
+    settle(s->run, now);
+}
+
+static const struct plait_sim_http_app steer_app = {on_steer_connected, on_steer_head, on_steer_body,
+                                                    on_steer_end, NULL};
+
+static void fill_ask(struct plait_sim_http_ask *ask, const struct plait_fetch_stream *stream)
+{
+    ask->letter = stream->letter;
+    ask->block_bytes = stream->block_bytes;
+    ask->span = (struct plait_span){stream->first, stream->last};
+    ask->pattern.len = (uint16_t)stream->pattern_len;
+    memcpy(ask->pattern.path, stream->pattern, stream->pattern_len);
+    ask->block_count = stream->block_count;
+    for (size_t i = 0; i < stream->block_count; i++)
+        ask->blocks[i] = stream->blocks[i];
+}
+
+static void steer(struct run *r, uint64_t now, const struct plait_fetch_cmd *cmd)
+{
+    struct plait_sim_world *w = &r->world;
+    int way = r->path_way[cmd->path];
+    struct sim_steer *s = &r->steer[w->way[way].server - 1];
+
+    r->result->steerings++;
+    if (s->session != NULL && (s->way != way || s->asking || !s->connected))
+        drop_steer(s, now);
+    s->run = r;
+    s->way = way;
+    s->serial = cmd->serial;
+    s->asking = true;
+    s->ask = (struct plait_sim_http_ask){.kind = PLAIT_SIM_ASK_STEER};
+    fill_ask(&s->ask, &cmd->stream);
+    if (s->session != NULL)
+        plait_sim_http_ask(s->session, now, &s->ask);
+    else
+        s->session = plait_sim_http_open(&w->server[w->way[way].server - 1], now, &w->route_up[way],
+                                         &w->route_down[way], &steer_app, s);
+}
 
 /* ---- lanes: what the fetch says ---- */
 
@@ -304,11 +478,15 @@ static void open_lane(struct run *r, uint64_t now, const struct plait_fetch_cmd 
         violated(r, now, "a request is opened on a lane that has one");
         drop_session(l, now);
     }
-    if (cmd->hi <= cmd->lo || (r->world.size > 0 && cmd->lo > r->world.size + 16 * PLAIT_MIB))
+    if (!cmd->is_stream && (cmd->hi <= cmd->lo || (r->world.size > 0 && cmd->lo > r->world.size + 16 * PLAIT_MIB)))
         violated(r, now, "an empty or absurd range is asked for");
     l->serial++;
     l->way = r->path_way[cmd->path];
     l->ask = (struct plait_sim_http_ask){.lo = cmd->lo, .hi = cmd->hi, .whole = cmd->whole};
+    if (cmd->is_stream) {
+        l->ask.kind = PLAIT_SIM_ASK_STREAM;
+        fill_ask(&l->ask, &cmd->stream);
+    }
     r->result->requests++;
     if (l->session == NULL) {
         connect_lane(l, now);
@@ -320,8 +498,15 @@ static void open_lane(struct run *r, uint64_t now, const struct plait_fetch_cmd 
 
 static void carry_out(struct run *r, uint64_t now, const struct plait_fetch_cmd *cmd)
 {
-    plait_sim_events_note(&r->world.events, cmd->lo ^ cmd->hi << 20 ^ (uint64_t)cmd->lane << 50 ^ cmd->kind);
+    if (cmd->kind == PLAIT_FETCH_STEER || cmd->is_stream)
+        plait_sim_events_note(&r->world.events, cmd->stream.first ^ cmd->stream.last << 20 ^ (uint64_t)cmd->serial << 40);
+    else
+        plait_sim_events_note(&r->world.events, cmd->lo ^ cmd->hi << 20 ^ (uint64_t)cmd->lane << 50 ^ cmd->kind);
     tell_command(r, now, cmd);
+    if (cmd->kind == PLAIT_FETCH_STEER) {
+        steer(r, now, cmd);
+        return;
+    }
     if (cmd->lane < 0 || cmd->lane >= LANES_TOTAL || cmd->path < 0 || cmd->path >= r->paths)
         violated(r, now, "a command names no lane of ours");
     else if (cmd->kind == PLAIT_FETCH_OPEN)
@@ -592,6 +777,7 @@ static void begin(struct run *r)
         .give_up_ns = r->config.give_up_ms * PLAIT_MS,
         .digest_known = r->config.digest || r->config.piece_bytes > 0,
         .seed = 1,
+        .streams = !r->config.ranges_only,
     };
     plait_sim_store_init(&r->store, r->config.window_bytes);
     plait_sim_event_init(&r->timer, on_timer, r);
@@ -617,6 +803,8 @@ static void tear_down(struct run *r)
 
     for (int i = 0; i < LANES_TOTAL; i++)
         drop_session(&r->lane[i], now);
+    for (int i = 0; i < PLAIT_SIM_SERVERS_MAX; i++)
+        drop_steer(&r->steer[i], now);
     for (unsigned i = 0; i < r->world.ways; i++) {
         plait_sim_event_unset(&r->world.events, &r->way[i].come);
         plait_sim_event_unset(&r->world.events, &r->way[i].go);

@@ -29,6 +29,8 @@ struct plait_sim_seg {
     uint32_t len;
     uint8_t flags;
     bool fin;
+    bool limited; /* BBR: of when it was last sent */
+    uint64_t delivered, delivered_ns, first_ns;
 };
 
 static struct plait_sim_seg *seg(struct plait_sim_flow *f, uint32_t id)
@@ -40,6 +42,9 @@ void plait_sim_flow_init(struct plait_sim_flow *f, const struct plait_sim_flow_c
 {
     *f = (struct plait_sim_flow){.config = config};
     plait_sim_cc_init(&f->cc, config->cc, config->hystart, config->initial_cw);
+    f->cc.eager = config->eager;
+    plait_sim_bbr_init(&f->bbr, config->initial_cw);
+    f->pace_at = PLAIT_NEVER;
     f->limit = config->window;
     f->head = f->tail = NONE;
     f->min_rtt = PLAIT_NEVER;
@@ -144,10 +149,37 @@ void plait_sim_flow_close(struct plait_sim_flow *f)
     f->fin_wanted = true;
 }
 
+/* What a sample of the rate will be measured against (draft-cheng-iccrg-delivery-rate-estimation). */
+static void begin_sample(struct plait_sim_flow *f, uint64_t now, struct plait_sim_seg *s)
+{
+    if (f->pipe == 0)
+        f->first_ns = f->delivered_ns = now;
+    s->first_ns = f->first_ns;
+    s->delivered = f->delivered;
+    s->delivered_ns = f->delivered_ns;
+    s->limited = f->app_limited > 0;
+}
+
+static void take_sample(struct plait_sim_flow *f, uint64_t now, const struct plait_sim_seg *s)
+{
+    f->delivered++;
+    f->delivered_ns = now;
+    if (f->sampled && s->delivered < f->sample_prior)
+        return;
+    f->sampled = true;
+    f->sample_prior = s->delivered;
+    f->sample_prior_ns = s->delivered_ns;
+    f->sample_sent_ns = s->sent_ns - s->first_ns;
+    f->sample_limited = s->limited;
+    f->first_ns = s->sent_ns;
+}
+
 static void emit(struct plait_sim_flow *f, uint64_t now, uint32_t id, struct plait_sim_segment *out)
 {
     struct plait_sim_seg *s = seg(f, id);
 
+    if (f->cc.kind == PLAIT_SIM_CC_BBR)
+        begin_sample(f, now, s);
     list_append(f, id, now);
     *out = (struct plait_sim_segment){.id = id, .len = s->len, .fin = s->fin};
     f->last_send = now;
@@ -215,18 +247,34 @@ static bool probe(struct plait_sim_flow *f, uint64_t now, struct plait_sim_segme
     return true;
 }
 
+static bool pace(struct plait_sim_flow *f, uint64_t now)
+{
+    if (f->pace_free > now) {
+        f->pace_at = f->pace_free;
+        return false;
+    }
+    f->pace_free =
+        plait_max_u64(f->pace_free, plait_since(now, PLAIT_MS)) + plait_time_to_carry(1, f->bbr.pacing_rate);
+    return true;
+}
+
 bool plait_sim_flow_next(struct plait_sim_flow *f, uint64_t now, struct plait_sim_segment *out)
 {
+    f->pace_at = PLAIT_NEVER;
     if (f->probing)
         return probe(f, now, out);
     if (f->lost == 0 && !has_new(f)) {
         f->limited = false;
+        if (f->pipe < (uint32_t)f->cc.cwnd)
+            f->app_limited = f->delivered + f->pipe > 0 ? f->delivered + f->pipe : 1;
         return false;
     }
     if (f->pipe >= (uint32_t)f->cc.cwnd) {
         f->limited = true;
         return false;
     }
+    if (f->cc.kind == PLAIT_SIM_CC_BBR && !pace(f, now))
+        return false;
     emit(f, now, f->lost > 0 ? take_lost(f) : cut_new(f), out);
     return true;
 }
@@ -257,6 +305,8 @@ static void mark_arrived(struct plait_sim_flow *f, uint64_t now, uint32_t id)
     }
     s->flags |= SEG_SACKED;
     f->sacked++;
+    if (f->cc.kind == PLAIT_SIM_CC_BBR)
+        take_sample(f, now, s);
     if (!(s->flags & SEG_RESENT) && (int32_t)(id - f->highest) < 0)
         f->reordered = true;
     if ((int32_t)(id - f->highest) > 0)
@@ -284,8 +334,10 @@ static uint32_t take_log(struct plait_sim_flow *f, uint64_t now, uint32_t log)
         if (!(seg(f, id)->flags & SEG_RESENT))
             sample = id;
     }
-    if (sample != NONE)
-        on_rtt(f, sample, now - seg(f, sample)->sent_ns);
+    if (sample != NONE) {
+        f->ack_rtt = now - seg(f, sample)->sent_ns;
+        on_rtt(f, sample, f->ack_rtt);
+    }
     return delivered;
 }
 
@@ -302,6 +354,7 @@ static void advance(struct plait_sim_flow *f, uint32_t next)
 static void mark_lost(struct plait_sim_flow *f, uint32_t id)
 {
     list_remove(f, id);
+    f->lost_all++;
     seg(f, id)->flags |= SEG_LOST;
     f->lost++;
     if ((int32_t)(id - f->lost_hint) < 0)
@@ -358,7 +411,7 @@ static void reduce(struct plait_sim_flow *f, uint32_t delivered)
 
 static void leave_state(struct plait_sim_flow *f)
 {
-    if (f->state == PLAIT_SIM_FLOW_RECOVERY)
+    if (f->state == PLAIT_SIM_FLOW_RECOVERY && f->cc.kind != PLAIT_SIM_CC_BBR)
         f->cc.cwnd = f->cc.ssthresh;
     f->state = PLAIT_SIM_FLOW_OPEN;
 }
@@ -369,6 +422,33 @@ static void grow_window(struct plait_sim_flow *f, uint64_t now, uint32_t deliver
 
     if (f->state != PLAIT_SIM_FLOW_RECOVERY && delivered > 0 && used)
         plait_sim_cc_on_ack(&f->cc, now, delivered, f->min_rtt);
+}
+
+static void run_bbr(struct plait_sim_flow *f, uint64_t now, uint32_t delivered, uint32_t flight)
+{
+    uint64_t acked_ns = f->sampled ? now - f->sample_prior_ns : 0;
+    uint64_t interval = plait_max_u64(acked_ns, f->sample_sent_ns);
+    struct plait_sim_bbr_sample s = {
+        .interval_ns = f->sampled && interval >= f->min_rtt ? interval : 0,
+        .prior = f->sample_prior,
+        .delivered = f->delivered,
+        .acked = delivered,
+        .lost = f->lost_all - f->lost_seen,
+        .inflight = flight,
+        .pipe = f->pipe,
+        .rtt_ns = f->ack_rtt,
+        .min_rtt_ns = f->min_rtt,
+        .app_limited = f->sample_limited,
+        .in_recovery = f->state != PLAIT_SIM_FLOW_OPEN,
+    };
+
+    f->lost_seen = f->lost_all;
+    f->sampled = false;
+    f->ack_rtt = 0;
+    if (f->app_limited > 0 && f->delivered > f->app_limited)
+        f->app_limited = 0;
+    plait_sim_bbr_on_ack(&f->bbr, now, &s);
+    f->cc.cwnd = f->bbr.cwnd;
 }
 
 void plait_sim_flow_on_ack(struct plait_sim_flow *f, uint64_t now, const struct plait_sim_ack *ack)
@@ -390,7 +470,9 @@ void plait_sim_flow_on_ack(struct plait_sim_flow *f, uint64_t now, const struct 
 
     if (f->lost > 0 && f->state == PLAIT_SIM_FLOW_OPEN)
         enter_recovery(f, flight);
-    if (f->state == PLAIT_SIM_FLOW_RECOVERY)
+    if (f->cc.kind == PLAIT_SIM_CC_BBR)
+        run_bbr(f, now, delivered, flight);
+    else if (f->state == PLAIT_SIM_FLOW_RECOVERY)
         reduce(f, delivered);
     else
         grow_window(f, now, delivered, flight);
@@ -430,6 +512,7 @@ void plait_sim_flow_arm(struct plait_sim_flow *f, uint64_t now)
 
 static void time_out(struct plait_sim_flow *f)
 {
+    plait_sim_bbr_on_timeout(&f->bbr);
     plait_sim_cc_on_timeout(&f->cc, f->state != PLAIT_SIM_FLOW_OPEN);
     f->state = PLAIT_SIM_FLOW_LOSS;
     f->recover = f->nxt;
@@ -456,7 +539,8 @@ void plait_sim_flow_on_deadline(struct plait_sim_flow *f, uint64_t now)
         uint64_t again = detect_losses(f, now);
         if (f->lost > 0 && f->state == PLAIT_SIM_FLOW_OPEN) {
             enter_recovery(f, flight);
-            reduce(f, 0);
+            if (f->cc.kind != PLAIT_SIM_CC_BBR)
+                reduce(f, 0);
         }
         if (again != PLAIT_NEVER) {
             f->timer = PLAIT_SIM_TIMER_REORDER;

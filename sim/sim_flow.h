@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sim_bbr.h"
 #include "sim_cc.h"
 
 struct plait_sim_flow_config {
@@ -24,6 +25,7 @@ struct plait_sim_flow_config {
     uint32_t initial_cw; /* segments */
     enum plait_sim_cc_kind cc;
     bool hystart;
+    bool eager; /* see sim_cc.h */
     uint64_t rto_min_ns;
     uint64_t ack_delay_ns; /* of a lone segment's acknowledgement */
 };
@@ -80,6 +82,18 @@ struct plait_sim_flow {
     bool unarmed;         /* the deadline is to be set anew */
     enum plait_sim_flow_timer timer;
     uint64_t deadline, last_send;
+
+    /* sender, BBR only: the rate of delivery, and pacing */
+    struct plait_sim_bbr bbr;
+    uint64_t delivered, delivered_ns, first_ns;
+    uint64_t sample_prior, sample_prior_ns, sample_sent_ns;
+    uint32_t lost_seen, lost_all;
+    uint64_t ack_rtt; /* measured by the present acknowledgement; 0 = none */
+    bool sampled, sample_limited;
+    uint64_t app_limited; /* until so much is delivered, samples are limited by the application; 0 = not */
+    uint64_t
+        pace_at; /* when plait_sim_flow_next is to be called again; PLAIT_NEVER = it does not wait for this */
+    uint64_t pace_free;
 
     /* receiver */
     uint32_t want, received_high, log_n;

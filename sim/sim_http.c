@@ -1,6 +1,7 @@
 #include "sim_http_int.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "sim_mem.h"
 #include "units.h"
@@ -72,7 +73,7 @@ static void complete(struct plait_sim_session *s, uint64_t now, bool more)
 
 /* `part` of a piece arrived; `whole`: its last. */
 static void take(struct plait_sim_session *s, uint64_t now, enum piece_kind kind,
-                 const struct plait_sim_span *part, bool whole)
+                 const struct plait_sim_span *part, const uint8_t *raw, bool whole)
 {
     if (!s->asking || s->head_seen == (kind == PIECE_HEAD))
         lose(s, now, s->asking ? PLAIT_SIM_HTTP_BROKEN : PLAIT_SIM_HTTP_CLOSED, true);
@@ -80,6 +81,8 @@ static void take(struct plait_sim_session *s, uint64_t now, enum piece_kind kind
         take_head(s, now);
     else if (kind == PIECE_BODY)
         take_body(s, now, part);
+    else if (kind == PIECE_RAW && s->app->raw != NULL)
+        s->app->raw(s->ctx, now, raw, (size_t)part->len);
     else if (kind == PIECE_END && whole)
         s->body_left = 0;
 }
@@ -93,11 +96,14 @@ static void on_client_data(void *ctx, uint64_t now, uint64_t bytes)
         struct piece *p = &s->piece[s->piece_at];
         uint64_t n = plait_min_u64(p->left, bytes);
         struct plait_sim_span part = {p->span.content, p->span.offset, n};
+        uint8_t raw[PLAIT_SIM_RAW_BYTES];
+        if (p->kind == PIECE_RAW)
+            memcpy(raw, p->raw + (PLAIT_SIM_RAW_BYTES - p->left), n);
         bytes -= n;
         p->left -= n;
         p->span.offset += n;
         s->piece_at += p->left == 0;
-        take(s, now, p->kind, &part, p->left == 0);
+        take(s, now, p->kind, &part, raw, p->left == 0);
         if (s->client_open && s->asking && s->head_seen && s->body_left == 0)
             complete(s, now, bytes > 0);
     }
@@ -115,7 +121,7 @@ struct plait_sim_session *plait_sim_http_open(struct plait_sim_server *v, uint64
     struct plait_sim_session *s = plait_sim_mem_new(1, sizeof(*s));
 
     *s = (struct plait_sim_session){
-        .server = v, .client_open = true, .app = app, .ctx = ctx, .next = v->sessions};
+        .server = v, .client_open = true, .app = app, .ctx = ctx, .next = v->sessions, .share_conn = -1};
     if (v->sessions != NULL)
         v->sessions->prev = s;
     v->sessions = s;

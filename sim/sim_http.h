@@ -9,6 +9,8 @@
 #ifndef PLAIT_SIM_HTTP_H
 #define PLAIT_SIM_HTTP_H
 
+#include "pattern.h"
+#include "plait_field.h"
 #include "sim_content.h"
 #include "sim_tcp.h"
 
@@ -39,6 +41,16 @@ enum plait_sim_fault_kind {
     PLAIT_SIM_FAULT_NO_VERSION, /* states no validator */
     PLAIT_SIM_FAULT_CLOSE_EACH, /* ends the connection after each response */
     PLAIT_SIM_FAULT_SLOW_START, /* until a ns, all connections together carry b bytes/s */
+    /* of servers that take part, to the requests of streams only */
+    PLAIT_SIM_FAULT_STREAM_STATUS,   /* opening one is answered with status a */
+    PLAIT_SIM_FAULT_STREAM_ALL,      /* whatever the pattern, all blocks are sent */
+    PLAIT_SIM_FAULT_STREAM_NUMBER,   /* a is added to each block's number */
+    PLAIT_SIM_FAULT_STREAM_LENGTH,   /* blocks are said to be a bytes longer than they are */
+    PLAIT_SIM_FAULT_STREAM_SKIP,     /* every block whose number is divisible by a is left out */
+    PLAIT_SIM_FAULT_STREAM_TYPE,     /* frames are of type a */
+    PLAIT_SIM_FAULT_STREAM_ERROR,    /* after block a comes an error of code b */
+    PLAIT_SIM_FAULT_STEER_STATUS,    /* steering is answered with status a */
+    PLAIT_SIM_FAULT_STEER_LATE,      /* steering is always too late: 409 with a block a ahead of the span */
 };
 
 struct plait_sim_fault {
@@ -54,10 +66,12 @@ struct plait_sim_server_config {
     uint64_t service_ns; /* from a request's arrival to the answer's first byte */
     uint64_t conn_rate;  /* body bytes/s of one connection, 0 = no limit */
     uint64_t total_rate; /* of all together, 0 = no limit */
+    bool takes_part;     /* in parallel HTTP: one group (stream/share.h), without limits of rates */
     struct plait_sim_fault fault[PLAIT_SIM_FAULTS_MAX];
 };
 
 struct plait_sim_session;
+struct plait_share;
 
 struct plait_sim_server {
     struct plait_sim_server_config config;
@@ -67,6 +81,9 @@ struct plait_sim_server {
     struct plait_sim_event mishap;       /* the next death or crash */
     struct plait_sim_session *sessions;  /* owns */
     uint32_t used[PLAIT_SIM_FAULTS_MAX]; /* how often each fault has happened */
+    struct plait_share *share;           /* owns; NULL until there is a stream */
+    uint32_t share_block;
+    struct plait_sim_event share_timer;
     uint64_t ticked_ns;
     double credit;
     uint32_t open;    /* connections, as the server sees them */
@@ -74,9 +91,18 @@ struct plait_sim_server {
     uint64_t requests, body_bytes;
 };
 
+enum plait_sim_ask_kind { PLAIT_SIM_ASK_RANGE, PLAIT_SIM_ASK_STREAM, PLAIT_SIM_ASK_STEER };
+
 struct plait_sim_http_ask {
     uint64_t lo, hi; /* hi = PLAIT_SIM_HTTP_UNKNOWN: to the end */
     bool whole;      /* without Range */
+    enum plait_sim_ask_kind kind;
+    uint8_t letter;
+    uint32_t block_bytes;
+    struct plait_span span;
+    struct plait_pattern pattern; /* len 0 = none */
+    struct plait_span blocks[PLAIT_BLOCKS_MAX];
+    size_t block_count;
 };
 
 struct plait_sim_http_head {
@@ -86,6 +112,9 @@ struct plait_sim_http_head {
     uint64_t size;          /* of the stream where stated (200, 206, 416), or PLAIT_SIM_HTTP_UNKNOWN */
     uint64_t version;       /* 0 = none */
     uint64_t retry_after_s; /* 0 = none */
+    bool takes_part;
+    uint32_t block_bytes; /* > 0: the body is frames */
+    uint64_t at;          /* 409 */
 };
 
 enum plait_sim_http_end {
@@ -102,6 +131,7 @@ struct plait_sim_http_app {
     void (*head)(void *ctx, uint64_t now, const struct plait_sim_http_head *head);
     void (*body)(void *ctx, uint64_t now, const struct plait_sim_span *span);
     void (*end)(void *ctx, uint64_t now, enum plait_sim_http_end end, bool open);
+    void (*raw)(void *ctx, uint64_t now, const uint8_t *bytes, size_t len); /* of a frame's header; may be NULL */
 };
 
 void plait_sim_server_init(struct plait_sim_server *server, struct plait_sim_tcp *tcp,

@@ -11,12 +11,13 @@
 #include "sim_http.h"
 
 #define PLAIT_SIM_ASK_BYTES  250 /* of a request */
-#define PLAIT_SIM_PIECES_MAX 8   /* of one response: head, two contents, more than announced, end */
+#define PLAIT_SIM_RAW_BYTES  16  /* of a frame's header */
 
-enum piece_kind { PIECE_HEAD, PIECE_BODY, PIECE_END };
+enum piece_kind { PIECE_HEAD, PIECE_BODY, PIECE_RAW, PIECE_END };
 
 struct piece {
     enum piece_kind kind;
+    uint8_t raw[PLAIT_SIM_RAW_BYTES];
     uint64_t left; /* bytes that have not arrived */
     struct plait_sim_span span;
 };
@@ -36,8 +37,8 @@ struct plait_sim_session {
 
     /* on the way */
     struct plait_sim_http_head head;
-    struct piece piece[PLAIT_SIM_PIECES_MAX];
-    unsigned pieces, piece_at;
+    struct piece *piece; /* owned */
+    unsigned pieces, piece_at, piece_room;
 
     /* server */
     struct plait_sim_http_ask ask;
@@ -52,7 +53,26 @@ struct plait_sim_session {
     bool framed;      /* the end of chunks follows the body */
     double credit;
     uint64_t body_bytes;
+    int share_conn;       /* of a stream; −1 = none */
+    uint64_t stream_from; /* bytes written before its first frame */
 };
+
+/* A piece is on its way; returns it to be filled in. */
+struct piece *plait_sim_session_add(struct plait_sim_session *s, enum piece_kind kind, uint64_t bytes);
+/* The connection has carried all that it ever will (stop_after). */
+void plait_sim_session_stop(struct plait_sim_session *s, uint64_t now);
+/* It is idle: closed when the next request does not come in time. */
+void plait_sim_session_rest(struct plait_sim_session *s, uint64_t now);
+/* The fault that holds, or NULL. */
+const struct plait_sim_fault *plait_sim_server_fault(const struct plait_sim_server *server, enum plait_sim_fault_kind kind);
+
+/* sim_push.c: answers to requests of streams. False: the server does not take part, nothing was done. */
+bool plait_sim_push_answer(struct plait_sim_session *s, uint64_t now);
+void plait_sim_push_writable(struct plait_sim_session *s, uint64_t now);
+/* The server's end of the session goes. */
+void plait_sim_push_leave(struct plait_sim_session *s, uint64_t now);
+void plait_sim_push_init(struct plait_sim_server *server);
+void plait_sim_push_done(struct plait_sim_server *server);
 
 void plait_sim_session_free(struct plait_sim_session *s);
 /* Frees it if both ends have left; not while its client is being told of something. */

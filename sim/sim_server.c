@@ -12,6 +12,7 @@
 #define PAGE_BYTES      500 /* of an error */
 #define TICK_NS         (5 * PLAIT_MS)
 #define UNSENT_MAX      65536            /* a limited server does not write ahead of TCP by more */
+#define PIECES_FIRST    8
 #define PIECE_LEAST     1448             /* nor in pieces smaller than a segment */
 #define STALL_NS        (3600 * PLAIT_S) /* then a stalled connection is forgotten: worlds come to rest */
 #define KEEP_ALIVE_NS   (75 * PLAIT_S)
@@ -35,6 +36,11 @@ static const struct plait_sim_fault *fault(const struct plait_sim_server *v, enu
 {
     int i = fault_of(v, kind);
     return i < 0 ? NULL : &v->config.fault[i];
+}
+
+const struct plait_sim_fault *plait_sim_server_fault(const struct plait_sim_server *v, enum plait_sim_fault_kind kind)
+{
+    return fault(v, kind);
 }
 
 /* The same, and counts it. */
@@ -120,6 +126,7 @@ void plait_sim_session_free(struct plait_sim_session *s)
         v->sessions = s->next;
     if (s->next != NULL)
         s->next->prev = s->prev;
+    free(s->piece);
     free(s);
 }
 
@@ -132,6 +139,7 @@ void plait_sim_session_free_if_left(struct plait_sim_session *s)
 static void leave_server(struct plait_sim_session *s)
 {
     assert(s->server_open);
+    plait_sim_push_leave(s, s->server->tcp->events->now);
     s->server_open = false;
     s->server->open--;
     s->pending = 0;
@@ -142,19 +150,32 @@ static void leave_server(struct plait_sim_session *s)
 
 /* ---- the server's answers ---- */
 
-/* What an earlier response left over stays in front, as it does on the line. */
+/* What has arrived goes; what an earlier response left over stays in front, as it does on the line. */
 static void make_room(struct plait_sim_session *s)
 {
     s->pieces -= s->piece_at;
-    memmove(s->piece, s->piece + s->piece_at, s->pieces * sizeof(s->piece[0]));
+    if (s->piece_at > 0)
+        memmove(s->piece, s->piece + s->piece_at, s->pieces * sizeof(s->piece[0]));
     s->piece_at = 0;
+    if (s->pieces < s->piece_room)
+        return;
+    s->piece_room = s->piece_room > 0 ? 2 * s->piece_room : PIECES_FIRST;
+    s->piece = realloc(s->piece, s->piece_room * sizeof(s->piece[0]));
+    assert(s->piece != NULL);
+}
+
+struct piece *plait_sim_session_add(struct plait_sim_session *s, enum piece_kind kind, uint64_t bytes)
+{
+    if (s->pieces == s->piece_room)
+        make_room(s);
+    s->piece[s->pieces] = (struct piece){.kind = kind, .left = bytes};
+    return &s->piece[s->pieces++];
 }
 
 static void add_piece(struct plait_sim_session *s, enum piece_kind kind, uint64_t bytes,
                       struct plait_sim_span span)
 {
-    assert(s->pieces < PLAIT_SIM_PIECES_MAX);
-    s->piece[s->pieces++] = (struct piece){.kind = kind, .left = bytes, .span = span};
+    plait_sim_session_add(s, kind, bytes)->span = span;
 }
 
 static void add_body(struct plait_sim_session *s, uint64_t now, uint64_t offset, uint64_t len)
@@ -270,6 +291,9 @@ static void on_service(void *ctx, uint64_t now)
     s->framed = false;
     s->admitted = false;
     add_piece(s, PIECE_HEAD, HEAD_BYTES, (struct plait_sim_span){0});
+    if (s->ask.kind != PLAIT_SIM_ASK_RANGE && fault(s->server, PLAIT_SIM_FAULT_STATUS) == NULL &&
+        plait_sim_push_answer(s, now))
+        return;
     if (!answer_fault(s)) {
         s->admitted = true;
         bool whole = s->ask.whole || fault(s->server, PLAIT_SIM_FAULT_NO_RANGE) != NULL ||
@@ -281,11 +305,17 @@ static void on_service(void *ctx, uint64_t now)
     }
     for (unsigned i = first; i < s->pieces; i++)
         body += s->piece[i].left;
+    s->head.takes_part = s->server->config.takes_part;
     s->pending = bend_body(s, body);
     if (s->framed)
         add_piece(s, PIECE_END, CHUNK_END_BYTES, (struct plait_sim_span){0});
     plait_sim_conn_write(s->conn, PLAIT_SIM_SERVER, now, HEAD_BYTES);
     pump(s, now);
+}
+
+void plait_sim_session_rest(struct plait_sim_session *s, uint64_t now)
+{
+    plait_sim_event_set(s->server->tcp->events, &s->expiry, now + KEEP_ALIVE_NS);
 }
 
 /* The body has been given to TCP. */
@@ -299,7 +329,7 @@ static void finish_body(struct plait_sim_session *s, uint64_t now)
 }
 
 /* The connection has carried all that it ever will. */
-static void stop_body(struct plait_sim_session *s, uint64_t now)
+void plait_sim_session_stop(struct plait_sim_session *s, uint64_t now)
 {
     s->pending = 0;
     if (s->stop_resets) {
@@ -328,7 +358,7 @@ static void give(struct plait_sim_session *s, uint64_t now, uint64_t most)
     if (s->pending == 0)
         finish_body(s, now);
     else if (s->stop_after == 0)
-        stop_body(s, now);
+        plait_sim_session_stop(s, now);
 }
 
 static void pump(struct plait_sim_session *s, uint64_t now)
@@ -423,7 +453,12 @@ static void on_server_closed(void *ctx, uint64_t now, enum plait_sim_close why)
     leave_server(s);
 }
 
-static const struct plait_sim_tcp_app server_app = {NULL, on_asked, on_server_closed};
+static void on_acked(void *ctx, uint64_t now)
+{
+    plait_sim_push_writable(ctx, now);
+}
+
+static const struct plait_sim_tcp_app server_app = {NULL, on_asked, on_server_closed, on_acked};
 
 static void on_expiry(void *ctx, uint64_t now)
 {
@@ -522,6 +557,7 @@ static void on_mishap(void *ctx, uint64_t now)
             plait_sim_conn_abort(s->conn, PLAIT_SIM_SERVER, now);
         leave_server(s);
     }
+    plait_sim_push_done(v); /* it has forgotten its group, too */
     arm_mishap(v, now + 1);
 }
 
@@ -532,6 +568,7 @@ void plait_sim_server_init(struct plait_sim_server *v, struct plait_sim_tcp *tcp
     v->listener = (struct plait_sim_listener){on_accept, is_alive, v};
     plait_sim_event_init(&v->tick, on_tick, v);
     plait_sim_event_init(&v->mishap, on_mishap, v);
+    plait_sim_push_init(v);
     arm_mishap(v, 0);
 }
 
@@ -541,4 +578,5 @@ void plait_sim_server_done(struct plait_sim_server *v)
         plait_sim_session_free(v->sessions);
     plait_sim_event_unset(v->tcp->events, &v->tick);
     plait_sim_event_unset(v->tcp->events, &v->mishap);
+    plait_sim_push_done(v);
 }

@@ -168,6 +168,7 @@ static void set_timer(struct plait_sim_conn *c, enum plait_sim_side side)
     struct end *e = &c->end[side];
     uint64_t at = plait_min_u64(c->flow[side].deadline, c->flow[other(side)].ack_at);
 
+    at = plait_min_u64(at, c->flow[side].pace_at);
     if (at < plait_sim_event_at(c->tcp->events, &e->timer))
         plait_sim_event_set(c->tcp->events, &e->timer, at);
 }
@@ -397,6 +398,18 @@ static bool take_data(struct plait_sim_conn *c, enum plait_sim_side side, uint64
     return c->generation == generation && e->state == END_OPEN;
 }
 
+/* Returns false if the end is no longer there after that. */
+static bool tell_acked(struct plait_sim_conn *c, enum plait_sim_side side, uint64_t now)
+{
+    const struct end *e = &c->end[side];
+    uint32_t generation = c->generation;
+
+    if (e->app == NULL || e->app->acked == NULL)
+        return true;
+    e->app->acked(e->ctx, now);
+    return c->generation == generation && e->state == END_OPEN;
+}
+
 static void on_segment(struct plait_sim_conn *c, enum plait_sim_side side, uint64_t now,
                        const struct segment *s)
 {
@@ -408,6 +421,8 @@ static void on_segment(struct plait_sim_conn *c, enum plait_sim_side side, uint6
         struct plait_sim_ack ack = {.next = s->ack_next, .log = s->ack_log, .limit = s->ack_limit};
         plait_sim_flow_on_ack(&c->flow[side], now, &ack);
     }
+    if ((s->flags & FLAG_ACK) && !tell_acked(c, side, now))
+        return;
     if ((s->flags & FLAG_DATA) && !take_data(c, side, now, s))
         return;
     output(c, side, now);

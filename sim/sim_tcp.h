@@ -31,6 +31,7 @@ struct plait_sim_tcp_app {
     void (*connected)(void *ctx, uint64_t now); /* the client's end only */
     void (*readable)(void *ctx, uint64_t now, uint64_t bytes);
     void (*closed)(void *ctx, uint64_t now, enum plait_sim_close why);
+    void (*acked)(void *ctx, uint64_t now); /* an acknowledgement came; more may be written */
 };
 
 struct plait_sim_listener {

@@ -33,7 +33,7 @@ static const char help[] =
     "\n"
     "Fetches one file. The URLs are copies of it, on several servers; or a Metalink document (.meta4, "
     ".metalink),\n"
-    "here or on a server, that names them. All are used at once.\n"
+    "here or on a server, that names them; or plait://DIRECTOR/NAME, which knows who holds it. All are used at once.\n"
     "\n"
     "  -o, --output FILE      where to; - is standard output, in order. Without: a name of the server's "
     "making\n"
@@ -45,6 +45,9 @@ static const char help[] =
     "URL);\n"
     "                         given several times, by all of them at once; `all` is every interface with a "
     "default route\n"
+    "      --servers FILE     ask the servers in this list (a URL in each line) for NAME, in place of a URL\n"
+    "      --ask-lan          ask the local network who holds NAME, in place of a URL or beside others\n"
+    "      --ranges-only      ask all servers for parts, also those that push\n"
     "      --checksum ALG=HEX what the whole must have: sha-256, sha-512, sha-384 or md5\n"
     "      --header LINE      send this field with each request\n"
     "      --user NAME:PASS   for the servers that the URLs name\n"
@@ -75,6 +78,9 @@ enum long_option {
     OPTION_BUFFER,
     OPTION_CONNECTIONS,
     OPTION_TIMEOUT,
+    OPTION_SERVERS,
+    OPTION_ASK_LAN,
+    OPTION_RANGES_ONLY,
 };
 
 static const struct option long_options[] = {
@@ -94,6 +100,9 @@ static const struct option long_options[] = {
     {"buffer", required_argument, NULL, OPTION_BUFFER},
     {"connections", required_argument, NULL, OPTION_CONNECTIONS},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"servers", required_argument, NULL, OPTION_SERVERS},
+    {"ask-lan", no_argument, NULL, OPTION_ASK_LAN},
+    {"ranges-only", no_argument, NULL, OPTION_RANGES_ONLY},
     {NULL, 0, NULL, 0},
 };
 
@@ -214,7 +223,7 @@ static int take_checksum(struct get_cmd *c, const char *text)
 static bool is_reserved(const char *line)
 {
     static const char *const names[] = {
-        "range", "if-range", "accept-encoding", "connection", "content-length", "transfer-encoding", "te"};
+        "range", "if-range", "if-match", "accept-encoding", "connection", "content-length", "transfer-encoding", "te"};
     size_t len = strcspn(line, ":");
 
     for (size_t i = 0; i < PLAIT_COUNT(names); i++)
@@ -303,6 +312,12 @@ static int take_output(struct get_cmd *c, const char *name)
     return name[0] != '\0' ? 0 : usage("-o wants a file's name, or -");
 }
 
+static int take_servers(struct get_cmd *c, const char *name)
+{
+    c->options.servers = name;
+    return name[0] != '\0' ? 0 : usage("--servers wants a file's name");
+}
+
 static int take_flag(struct get_cmd *c, int option)
 {
     switch (option) {
@@ -320,6 +335,12 @@ static int take_flag(struct get_cmd *c, int option)
         return 0;
     case OPTION_INSECURE:
         c->options.insecure = true;
+        return 0;
+    case OPTION_ASK_LAN:
+        c->options.ask_lan = true;
+        return 0;
+    case OPTION_RANGES_ONLY:
+        c->options.ranges_only = true;
         return 0;
     default: /* getopt has said what is wrong */
         fputs("plait get: see plait get --help\n", stderr);
@@ -341,6 +362,7 @@ static const struct {
     {OPTION_BUFFER, take_buffer},
     {OPTION_CONNECTIONS, take_connections},
     {OPTION_TIMEOUT, take_timeout},
+    {OPTION_SERVERS, take_servers},
 };
 
 static int take_option(struct get_cmd *c, int option, const char *argument)

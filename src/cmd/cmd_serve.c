@@ -11,6 +11,8 @@
 #include "serve.h"
 #include "units.h"
 
+#define DIRECTORS_MAX 16
+
 static const char help[] =
     "usage: plait serve DIR [OPTION]...\n"
     "Serve the files in DIR over HTTP, in ranges and in whole.\n"
@@ -22,17 +24,29 @@ static const char help[] =
     "      --access-log FILE         a line for each request; - is standard output\n"
     "      --log-format FORMAT       of the access log: combined (default) or json\n"
     "      --dotfiles                also serve names that begin with a dot\n"
+    "      --follow                  send a file that is being written until it is closed, also to plain "
+    "clients\n"
     "      --no-listing              no listings of directories\n"
     "      --no-digest               no Repr-Digest\n"
     "      --digest-cache FILE       keep computed digests from one run to the next\n"
     "      --connections N           at once (default 4096)\n"
     "      --connections-per-address N   of them, 0 for any number (default 512)\n"
+    "      --groups N                transfers of blocks at once (default 1024)\n"
     "      --request-timeout S       for the head of a request to arrive, in seconds (default 20)\n"
     "      --idle-timeout S          between two requests (default 60)\n"
     "      --stall-timeout S         for a client that takes nothing (default 120)\n"
     "      --grace S                 for answers under way after SIGTERM (default 30)\n"
     "      --threads N               that answer (default: one for each processor)\n"
     "      --user NAME               run as this user; when started as root, nobody by default\n"
+    "      --director URL            register what is served with a director; several URLs are ways to the "
+    "same one\n"
+    "      --secret-file FILE        the secret that the director knows: a line KEY:SECRET\n"
+    "      --cert FILE, --key FILE   a certificate that the director knows, in place of or beside a secret\n"
+    "      --ca FILE                 what the director's own certificate is checked against\n"
+    "      --url URL                 where clients reach this server (default: the first address)\n"
+    "      --name ID                 what the director calls it (default: made of host and port)\n"
+    "      --ttl S                   the director forgets it after so long in silence (default 30)\n"
+    "      --answer-lan              tell whoever asks on the local network what is here\n"
     "      --json                    say where it listens in a line of JSON on standard output\n"
     "  -q, --quiet                   say nothing but errors\n"
     "  -h, --help                    this text\n"
@@ -46,17 +60,28 @@ enum option_code {
     OPT_ACCESS_LOG,
     OPT_LOG_FORMAT,
     OPT_DOTFILES,
+    OPT_FOLLOW,
     OPT_NO_LISTING,
     OPT_NO_DIGEST,
     OPT_DIGEST_CACHE,
     OPT_CONNECTIONS,
     OPT_PER_ADDRESS,
+    OPT_GROUPS,
     OPT_REQUEST_TIMEOUT,
     OPT_IDLE_TIMEOUT,
     OPT_STALL_TIMEOUT,
     OPT_GRACE,
     OPT_THREADS,
     OPT_USER,
+    OPT_DIRECTOR,
+    OPT_SECRET_FILE,
+    OPT_CERT,
+    OPT_KEY,
+    OPT_CA,
+    OPT_URL,
+    OPT_NAME,
+    OPT_TTL,
+    OPT_ANSWER_LAN,
     OPT_JSON,
 };
 
@@ -67,17 +92,28 @@ static const struct option long_options[] = {
     {"access-log", required_argument, NULL, OPT_ACCESS_LOG},
     {"log-format", required_argument, NULL, OPT_LOG_FORMAT},
     {"dotfiles", no_argument, NULL, OPT_DOTFILES},
+    {"follow", no_argument, NULL, OPT_FOLLOW},
     {"no-listing", no_argument, NULL, OPT_NO_LISTING},
     {"no-digest", no_argument, NULL, OPT_NO_DIGEST},
     {"digest-cache", required_argument, NULL, OPT_DIGEST_CACHE},
     {"connections", required_argument, NULL, OPT_CONNECTIONS},
     {"connections-per-address", required_argument, NULL, OPT_PER_ADDRESS},
+    {"groups", required_argument, NULL, OPT_GROUPS},
     {"request-timeout", required_argument, NULL, OPT_REQUEST_TIMEOUT},
     {"idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT},
     {"stall-timeout", required_argument, NULL, OPT_STALL_TIMEOUT},
     {"grace", required_argument, NULL, OPT_GRACE},
     {"threads", required_argument, NULL, OPT_THREADS},
     {"user", required_argument, NULL, OPT_USER},
+    {"director", required_argument, NULL, OPT_DIRECTOR},
+    {"secret-file", required_argument, NULL, OPT_SECRET_FILE},
+    {"cert", required_argument, NULL, OPT_CERT},
+    {"key", required_argument, NULL, OPT_KEY},
+    {"ca", required_argument, NULL, OPT_CA},
+    {"url", required_argument, NULL, OPT_URL},
+    {"name", required_argument, NULL, OPT_NAME},
+    {"ttl", required_argument, NULL, OPT_TTL},
+    {"answer-lan", no_argument, NULL, OPT_ANSWER_LAN},
     {"json", no_argument, NULL, OPT_JSON},
     {"quiet", no_argument, NULL, 'q'},
     {"help", no_argument, NULL, 'h'},
@@ -87,6 +123,7 @@ static const struct option long_options[] = {
 struct serve_command {
     struct plait_serve_options options;
     const char *listen[PLAIT_SERVE_LISTEN_MAX];
+    const char *directors[DIRECTORS_MAX];
     bool json, quiet, help;
 };
 
@@ -155,6 +192,63 @@ static int take_listen(struct serve_command *c)
     return 0;
 }
 
+static int take_director(struct serve_command *c)
+{
+    if (c->options.director_count == DIRECTORS_MAX)
+        return bad_usage("--director can be given %d times at most", DIRECTORS_MAX);
+    c->directors[c->options.director_count++] = optarg;
+    return 0;
+}
+
+static int take_ttl(struct plait_serve_options *o)
+{
+    uint64_t ns = 0;
+    int status = take_seconds(OPT_TTL, 1, &ns);
+
+    if (status == 0 && ns > 3600 * PLAIT_S)
+        return bad_usage("--ttl takes 3600 seconds at most, not %s", optarg);
+    o->ttl_ms = (unsigned)(ns / PLAIT_MS);
+    return status;
+}
+
+/* Options about who is told of us. False: it is another one. */
+static bool take_publishing(struct serve_command *c, int code, int *status)
+{
+    struct plait_serve_options *o = &c->options;
+
+    switch (code) {
+    case OPT_DIRECTOR:
+        *status = take_director(c);
+        return true;
+    case OPT_SECRET_FILE:
+        o->secret_file = optarg;
+        return true;
+    case OPT_CERT:
+        o->cert_file = optarg;
+        return true;
+    case OPT_KEY:
+        o->key_file = optarg;
+        return true;
+    case OPT_CA:
+        o->ca_file = optarg;
+        return true;
+    case OPT_URL:
+        o->url = optarg;
+        return true;
+    case OPT_NAME:
+        o->name = optarg;
+        return true;
+    case OPT_TTL:
+        *status = take_ttl(o);
+        return true;
+    case OPT_ANSWER_LAN:
+        o->answer_lan = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Options that say what is served, and how. */
 static int take_content(struct plait_serve_options *o, int code)
 {
@@ -172,6 +266,9 @@ static int take_content(struct plait_serve_options *o, int code)
         return take_format(o);
     case OPT_DOTFILES:
         o->dotfiles = true;
+        break;
+    case OPT_FOLLOW:
+        o->follow = true;
         break;
     case OPT_NO_LISTING:
         o->no_listings = true;
@@ -191,7 +288,10 @@ static int take_content(struct plait_serve_options *o, int code)
 static int take_option(struct serve_command *c, int code)
 {
     struct plait_serve_options *o = &c->options;
+    int status = 0;
 
+    if (take_publishing(c, code, &status))
+        return status;
     switch (code) {
     case 'l':
         return take_listen(c);
@@ -208,6 +308,8 @@ static int take_option(struct serve_command *c, int code)
         return take_number(code, 1, 500000, &o->connections);
     case OPT_PER_ADDRESS:
         return take_number(code, 0, 500000, &o->connections_per_address);
+    case OPT_GROUPS:
+        return take_number(code, 1, 4096, &o->groups);
     case OPT_THREADS:
         return take_number(code, 1, PLAIT_SERVE_THREADS_MAX, &o->threads);
     case OPT_REQUEST_TIMEOUT:
@@ -232,6 +334,7 @@ static int parse(struct serve_command *c, int argc, char **argv)
 
     memset(c, 0, sizeof *c);
     c->options.listen = c->listen;
+    c->options.directors = c->directors;
     c->options.connections_per_address = 512;
     c->options.grace_ns = 30 * PLAIT_S;
     optind = 0; /* the parser may have been used for the options before the command */
@@ -246,6 +349,8 @@ static int parse(struct serve_command *c, int argc, char **argv)
         return bad_usage("only one directory can be served, not also %s", argv[optind + 1]);
     if ((c->options.tls_cert == NULL) != (c->options.tls_key == NULL))
         return bad_usage("--tls-cert and --tls-key need each other");
+    if ((c->options.cert_file == NULL) != (c->options.key_file == NULL))
+        return bad_usage("--cert and --key need each other");
     c->options.dir = argv[optind];
     return 0;
 }

@@ -6,8 +6,12 @@
 
 #include "cmd.h"
 #include "cmd_direct.h"
+#include "cmd_hub.h"
+#include "cmd_key.h"
+#include "cmd_node.h"
 #include "cmd_relay.h"
 #include "cmd_serve.h"
+#include "cmd_status.h"
 
 #define USAGE 2
 
@@ -20,6 +24,10 @@ static const struct {
     {"serve", plait_cmd_serve, "serve the files of a folder over HTTP"},
     {"relay", plait_cmd_relay, "be a route: pass connections on to allowed servers"},
     {"direct", plait_cmd_direct, "keep which servers hold which streams, and tell"},
+    {"node", plait_cmd_node, "send this machine's packets to a hub, over all its links at once"},
+    {"hub", plait_cmd_hub, "put together what nodes send, and send it on"},
+    {"status", plait_cmd_status, "tell how the tunnels of this machine are doing"},
+    {"key", plait_cmd_key, "make a private key of the tunnel, or the public one that belongs to it"},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "plait_field.h"
 #include "quantity.h"
 #include "units.h"
 
@@ -158,7 +159,10 @@ static void put_path(struct frame *f, const struct plait_get_progress *now, cons
     if (share > 1)
         share = 1;
     plait_quantity_bytes(path->info.rate, rate);
-    put_line(f, "%3.0f%% %s %9s/s  %s%s%s%s%s", share * 100, bar(share, f->width, cells), rate, word,
+    char letter[4] = "";
+    if (path->info.letter >= 0 && path->info.streams > 0)
+        snprintf(letter, sizeof letter, "%c  ", plait_letter((uint8_t)path->info.letter));
+    put_line(f, "%3.0f%% %s %9s/s  %s%s%s%s%s%s", share * 100, bar(share, f->width, cells), rate, letter, word,
              word[0] != '\0' ? "  " : "", named ? path->route : "", named ? "  " : "", path->source);
 }
 
@@ -173,6 +177,8 @@ static void draw_bars(struct plait_progress *p, const struct plait_get_progress 
     if (p->drawn > 0)
         put(&f, up, (size_t)snprintf(up, sizeof up, "\033[%uA", p->drawn));
     put_whole(&f, now);
+    if (now->pattern[0] != '\0')
+        put_line(&f, "     %s", now->pattern);
     for (size_t i = 0; i < now->path_count && f.lines + 2 < rows; i++)
         put_path(&f, now, &now->paths[i]);
     put(&f, "\033[J", 3);

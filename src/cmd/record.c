@@ -1,5 +1,7 @@
 #include "record.h"
 
+#include "plait_field.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +86,8 @@ static json_t *fetch_event(const struct plait_fetch_event *e, double t)
         [PLAIT_FETCH_EV_STEAL] = "steal",     [PLAIT_FETCH_EV_NO_RANGES] = "no-ranges",
         [PLAIT_FETCH_EV_DIFFERS] = "differs", [PLAIT_FETCH_EV_CONDEMNED] = "condemned",
         [PLAIT_FETCH_EV_CHANGED] = "changed", [PLAIT_FETCH_EV_SIZE_DIFFERS] = "size-differs",
+        [PLAIT_FETCH_EV_STREAM] = "stream",   [PLAIT_FETCH_EV_REPATTERN] = "repattern",
+        [PLAIT_FETCH_EV_NO_STREAM] = "no-stream",
     };
     json_t *o = new_event(names[e->kind], t);
 
@@ -110,8 +114,16 @@ static json_t *fetch_event(const struct plait_fetch_event *e, double t)
     case PLAIT_FETCH_EV_SIZE_DIFFERS:
         set(o, "size", bytes_of(e->bytes));
         break;
+    case PLAIT_FETCH_EV_STREAM:
+        set(o, "path", json_integer(e->path));
+        set(o, "block", bytes_of(e->bytes));
+        break;
+    case PLAIT_FETCH_EV_REPATTERN:
+        set(o, "bytes", bytes_of(e->bytes));
+        break;
     case PLAIT_FETCH_EV_NO_RANGES:
     case PLAIT_FETCH_EV_CHANGED:
+    case PLAIT_FETCH_EV_NO_STREAM:
         break;
     }
     set(o, "source", json_integer(e->source));
@@ -156,6 +168,14 @@ void plait_record_event(FILE *to, const struct plait_get_event *event)
     write_line(to, event->fetch != NULL ? fetch_event(event->fetch, t) : own_event(event, t));
 }
 
+static const char *letter_text(int letter)
+{
+    static char text[2];
+
+    text[0] = plait_letter((uint8_t)letter);
+    return text;
+}
+
 static json_t *path_of(size_t number, const struct plait_get_path *path, bool average)
 {
     json_t *o = json_object();
@@ -170,6 +190,8 @@ static json_t *path_of(size_t number, const struct plait_get_path *path, bool av
     set(o, "compared", bytes_of(path->info.check_bytes));
     set(o, "rate", json_real(average ? path->average : path->info.rate));
     set(o, "rtt", path->info.rtt_ns > 0 ? seconds_of(path->info.rtt_ns) : json_null());
+    set(o, "letter", path->info.letter < 0 ? json_null() : json_string(letter_text(path->info.letter)));
+    set(o, "streams", json_integer((json_int_t)path->info.streams));
     set(o, "errors", json_integer((json_int_t)path->info.errors));
     set(o, "reason", text_or_null(path->reason));
     return o;
@@ -199,6 +221,7 @@ void plait_record_progress(FILE *to, const struct plait_get_progress *progress)
         set(o, "phase_bytes", bytes_of(progress->phase_done));
         set(o, "phase_total", bytes_of(progress->phase_total));
     }
+    set(o, "pattern", text_or_null(progress->pattern));
     set(o, "paths", paths_of(progress, false));
     write_line(to, o);
 }

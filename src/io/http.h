@@ -57,6 +57,10 @@ enum plait_http_field {
     PLAIT_HTTP_DIGEST,
     PLAIT_HTTP_REPR_DIGEST,
     PLAIT_HTTP_LINK,
+    PLAIT_HTTP_PLAIT,
+    PLAIT_HTTP_PLAIT_BLOCK,
+    PLAIT_HTTP_PLAIT_SIZE,
+    PLAIT_HTTP_PLAIT_AT,
     PLAIT_HTTP_FIELDS
 };
 
@@ -125,6 +129,7 @@ struct plait_http_request {
     const char *if_range; /* a strong validator, or NULL */
     uint64_t lo;          /* Range: from lo to before hi; lo NO_RANGE: none; hi NO_RANGE: to the end */
     uint64_t hi;
+    bool post; /* a POST without a body, in place of a GET; `lo` is NO_RANGE */
 };
 
 /* Returns owned, or NULL (out of memory). */

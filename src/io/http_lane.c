@@ -38,6 +38,10 @@ static const struct {
     [PLAIT_HTTP_DIGEST] = {"digest", true},
     [PLAIT_HTTP_REPR_DIGEST] = {"repr-digest", true},
     [PLAIT_HTTP_LINK] = {"link", true},
+    [PLAIT_HTTP_PLAIT] = {"plait", false},
+    [PLAIT_HTTP_PLAIT_BLOCK] = {"plait-block", false},
+    [PLAIT_HTTP_PLAIT_SIZE] = {"plait-size", false},
+    [PLAIT_HTTP_PLAIT_AT] = {"plait-at", false},
 };
 
 const char *plait_http_head_get(const struct plait_http_head *head, enum plait_http_field field, size_t *len)
@@ -429,6 +433,15 @@ static bool set_range(struct plait_http_lane *lane, const struct plait_http_requ
     return curl_easy_setopt(lane->easy, CURLOPT_RANGE, range) == CURLE_OK;
 }
 
+static bool set_method(struct plait_http_lane *lane, const struct plait_http_request *request)
+{
+    if (!request->post)
+        return curl_easy_setopt(lane->easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+    return add_header(lane, "Content-Type:") && curl_easy_setopt(lane->easy, CURLOPT_POST, 1L) == CURLE_OK &&
+           curl_easy_setopt(lane->easy, CURLOPT_POSTFIELDS, "") == CURLE_OK &&
+           curl_easy_setopt(lane->easy, CURLOPT_POSTFIELDSIZE, 0L) == CURLE_OK;
+}
+
 static void forget_request(struct plait_http_lane *lane)
 {
     curl_easy_setopt(lane->easy, CURLOPT_HTTPHEADER, NULL);
@@ -446,7 +459,8 @@ int plait_http_lane_get(struct plait_http_lane *lane, const struct plait_http_re
     lane->egress_fail = PLAIT_EGRESS_OK;
     lane->egress_errno = 0;
     lane->error[0] = '\0';
-    if (!ensure_share(lane) || !set_headers(lane, request) || !set_range(lane, request) ||
+    if (!ensure_share(lane) || !set_method(lane, request) || !set_headers(lane, request) ||
+        !set_range(lane, request) ||
         curl_easy_setopt(lane->easy, CURLOPT_URL, request->url) != CURLE_OK ||
         curl_easy_setopt(lane->easy, CURLOPT_USERPWD, request->user) != CURLE_OK ||
         curl_multi_add_handle(lane->http->multi, lane->easy) != CURLM_OK)

@@ -45,6 +45,15 @@ static bool has_scheme(const char *url, const char *scheme)
     return same;
 }
 
+int plait_url_port(const char *url)
+{
+    char *text = part_of_url(url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+    int port = text != NULL ? atoi(text) : -1;
+
+    free(text);
+    return port;
+}
+
 bool plait_url_is_https(const char *url)
 {
     return has_scheme(url, "https");

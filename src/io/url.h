@@ -17,6 +17,8 @@ char *plait_url_resolve(const char *base, const char *reference);
 char *plait_url_public(const char *url);
 /* The host, for people. */
 char *plait_url_host(const char *url);
+/* The port, written out or usual for the scheme; −1 where there is none. */
+int plait_url_port(const char *url);
 /* Same scheme, host and port. */
 bool plait_url_same_origin(const char *a, const char *b);
 /* Whether the path ends with the suffix, in small or capital letters; queries do not count. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fetch_int.h"
+#include "fetch_push.h"
 
 #define LANES_DEFAULT 16
 #define GIVE_UP_NS    (120 * PLAIT_S)
@@ -50,6 +50,7 @@ void plait_fetch_free(struct plait_fetch *f)
 {
     if (f == NULL)
         return;
+    push_done(f);
     plait_blockmap_done(&f->map);
     free(f);
 }
@@ -100,6 +101,7 @@ bool plait_fetch_next_event(struct plait_fetch *f, struct plait_fetch_event *eve
 
 void fetch_mark(struct plait_fetch *f, uint64_t lo, uint64_t hi, enum plait_block_state state, int owner)
 {
+    push_count(f, lo, hi, state, owner);
     if (plait_blockmap_mark(&f->map, lo, hi, state, owner) != PLAIT_OK)
         fetch_fail(f, PLAIT_FETCH_FAIL_NOMEM);
 }
@@ -124,11 +126,14 @@ void fetch_release(struct plait_fetch *f, int lane)
 static void lane_idle(struct plait_fetch *f, int id)
 {
     struct lane *l = fetch_lane(f, id);
+    bool stream = l->stream;
 
     fetch_release(f, id);
     check_leave(f, id);
     l->state = LANE_IDLE;
-    l->whole = l->given_up = l->probe = l->doubled = false;
+    l->whole = l->given_up = l->probe = l->doubled = l->stream = false;
+    if (stream)
+        push_after_loss(f, id);
     f->replan = true;
 }
 
@@ -185,6 +190,8 @@ void fetch_set_size(struct plait_fetch *f, uint64_t size)
         struct lane *l = fetch_lane(f, id);
         if (l->state != LANE_IDLE && l->hi > size)
             l->hi = plait_max_u64(size, l->lo);
+        if (l->stream)
+            fetch_close_lane(f, id); /* its blocks were those of another size */
     }
     if (f->size_known)
         fetch_event(f, (struct plait_fetch_event){.kind = PLAIT_FETCH_EV_SIZE, .bytes = size});
@@ -229,6 +236,7 @@ int plait_fetch_add_path(struct plait_fetch *f, uint64_t now, int source)
     *p = (struct path){.source = source,
                        .lanes_want = f->config.lanes_max > 1 ? 2 : 1,
                        .lanes_cap = f->config.lanes_max,
+                       .letter = NO_LETTER,
                        .grow_at = now};
     plait_estimator_init(&p->est);
     for (int i = 0; i < PLAIT_FETCH_LANES_MAX; i++)
@@ -241,6 +249,14 @@ void plait_fetch_stop_path(struct plait_fetch *f, uint64_t now, int path)
 {
     (void)now;
     path_out(f, path);
+}
+
+void plait_fetch_hurry_path(struct plait_fetch *f, uint64_t now, int path)
+{
+    struct path *p = &f->paths[path];
+
+    if (p->state == PLAIT_FETCH_PATH_WAIT || p->state == PLAIT_FETCH_PATH_SILENT)
+        p->retry_at = plait_min_u64(p->retry_at, now);
 }
 
 int plait_fetch_resume(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source)
@@ -278,8 +294,7 @@ void plait_fetch_on_connected(struct plait_fetch *f, uint64_t now, int lane, uin
     f->replan = true;
 }
 
-/* The lane's answer cannot be used; its connection goes. */
-static enum plait_fetch_verdict drop_answer(struct plait_fetch *f, int lane, uint64_t now)
+enum plait_fetch_verdict fetch_drop_answer(struct plait_fetch *f, int lane, uint64_t now)
 {
     lane_idle(f, lane);
     fetch_lane(f, lane)->connected = fetch_lane(f, lane)->close_due = false;
@@ -287,12 +302,12 @@ static enum plait_fetch_verdict drop_answer(struct plait_fetch *f, int lane, uin
     return PLAIT_FETCH_ABORT;
 }
 
-static enum plait_fetch_verdict lied(struct plait_fetch *f, int lane, uint64_t now)
+enum plait_fetch_verdict fetch_lied(struct plait_fetch *f, int lane, uint64_t now)
 {
     struct path *p = path_of(f, lane);
 
     p->errors++;
-    drop_answer(f, lane, now);
+    fetch_drop_answer(f, lane, now);
     source_strike(f, p->source);
     path_back_off(f, lane / PLAIT_FETCH_LANES_MAX, now, 0);
     return PLAIT_FETCH_ABORT;
@@ -357,7 +372,7 @@ static void take_free(struct plait_fetch *f, int lane, uint64_t lo, uint64_t hi)
     }
 }
 
-static void begin_body(struct plait_fetch *f, int lane, uint64_t now)
+void fetch_begin_body(struct plait_fetch *f, int lane, uint64_t now)
 {
     struct path *p = path_of(f, lane);
     struct lane *l = fetch_lane(f, lane);
@@ -390,14 +405,14 @@ static enum plait_fetch_verdict on_partial(struct plait_fetch *f, uint64_t now, 
 
     if (l->whole || head->size == PLAIT_FETCH_UNKNOWN || head->lo != l->asked_lo || head->hi <= head->lo ||
         head->hi > head->size || head->hi > l->asked_hi)
-        return lied(f, lane, now);
+        return fetch_lied(f, lane, now);
     if (s->size != PLAIT_FETCH_UNKNOWN && s->size != head->size)
-        return lied(f, lane, now);
+        return fetch_lied(f, lane, now);
     if (s->ranges == RANGES_UNKNOWN)
         s->ranges = RANGES_YES;
     source_state_size(f, now, path_of(f, lane)->source, head->size);
     if (s->out || s->held || f->fail != PLAIT_FETCH_FAIL_NONE)
-        return drop_answer(f, lane, now);
+        return fetch_drop_answer(f, lane, now);
     l->asked_hi = head->hi; /* a server may send less than was asked */
     if (l->hi > head->hi) {
         uint64_t rest = plait_max_u64(head->hi, l->lo);
@@ -407,7 +422,7 @@ static enum plait_fetch_verdict on_partial(struct plait_fetch *f, uint64_t now, 
         l->hi = rest;
     }
     l->at = head->lo;
-    begin_body(f, lane, now);
+    fetch_begin_body(f, lane, now);
     return PLAIT_FETCH_READ;
 }
 
@@ -420,7 +435,7 @@ static enum plait_fetch_verdict on_whole(struct plait_fetch *f, uint64_t now, in
     struct source *s = &f->sources[source];
 
     if (s->ranges == RANGES_YES && another_usable(f, source))
-        return lied(f, lane, now); /* it served ranges a moment ago */
+        return fetch_lied(f, lane, now); /* it served ranges a moment ago */
     if (s->ranges != RANGES_NO) {
         s->ranges = RANGES_NO;
         fetch_event(f, (struct plait_fetch_event){.kind = PLAIT_FETCH_EV_NO_RANGES, .source = source});
@@ -430,10 +445,10 @@ static enum plait_fetch_verdict on_whole(struct plait_fetch *f, uint64_t now, in
     int running = whole_lane(f);
     if (s->out || s->held || f->fail != PLAIT_FETCH_FAIL_NONE || another_serves_ranges(f, source) ||
         (running != NO_LANE && running != lane && fetch_lane(f, running)->state == LANE_BODY))
-        return drop_answer(f, lane, now);
+        return fetch_drop_answer(f, lane, now);
     if (f->emitted > 0 && !(s->version != 0 && s->version == head->version && s->version_strong)) {
         fetch_fail(f, PLAIT_FETCH_FAIL_NO_RESUME);
-        return drop_answer(f, lane, now);
+        return fetch_drop_answer(f, lane, now);
     }
     fetch_release(f, lane);
     check_leave(f, lane);
@@ -442,7 +457,7 @@ static enum plait_fetch_verdict on_whole(struct plait_fetch *f, uint64_t now, in
     l->asked_hi = head->size;
     l->hi = f->map.size;
     l->given_up = true; /* take every free byte */
-    begin_body(f, lane, now);
+    fetch_begin_body(f, lane, now);
     return PLAIT_FETCH_READ;
 }
 
@@ -453,7 +468,7 @@ static enum plait_fetch_verdict on_unsatisfied(struct plait_fetch *f, uint64_t n
     int path = lane / PLAIT_FETCH_LANES_MAX;
 
     if (head->size == PLAIT_FETCH_UNKNOWN || head->size > l->asked_lo)
-        return lied(f, lane, now); /* what was asked for does exist, or it does not say */
+        return fetch_lied(f, lane, now); /* what was asked for does exist, or it does not say */
     f->sources[f->paths[path].source].ranges = RANGES_YES;
     source_state_size(f, now, f->paths[path].source, head->size);
     f->paths[path].reached = true;
@@ -473,9 +488,12 @@ enum plait_fetch_verdict plait_fetch_on_head(struct plait_fetch *f, uint64_t now
     struct path *p = path_of(f, lane);
 
     if (l->state != LANE_OPENING || f->fail != PLAIT_FETCH_FAIL_NONE || f->done)
-        return drop_answer(f, lane, now);
+        return fetch_drop_answer(f, lane, now);
     if (!version_holds(f, p, head))
-        return drop_answer(f, lane, now);
+        return fetch_drop_answer(f, lane, now);
+    f->sources[p->source].takes_part |= head->takes_part;
+    if (l->stream)
+        return push_on_head(f, now, lane, head);
     switch (head->kind) {
     case PLAIT_FETCH_HEAD_PARTIAL:
         return on_partial(f, now, lane, head);
@@ -483,8 +501,10 @@ enum plait_fetch_verdict plait_fetch_on_head(struct plait_fetch *f, uint64_t now
         return on_whole(f, now, lane, head);
     case PLAIT_FETCH_HEAD_UNSATISFIED:
         return on_unsatisfied(f, now, lane, head);
+    case PLAIT_FETCH_HEAD_FRAMES: /* nobody asked for them */
+        break;
     }
-    return lied(f, lane, now);
+    return fetch_lied(f, lane, now);
 }
 
 /* ---- bytes ---- */
@@ -504,8 +524,7 @@ static void keep(struct plait_fetch *f, uint64_t now, struct path *p, uint64_t a
     check_feed_a(f, now, p->source, at, bytes, len);
 }
 
-/* Wanted bytes: keep what is new, compare and drop what another source brought first. */
-static void keep_new(struct plait_fetch *f, uint64_t now, int lane, uint64_t at, const uint8_t *bytes,
+void fetch_keep_new(struct plait_fetch *f, uint64_t now, int lane, uint64_t at, const uint8_t *bytes,
                      size_t len)
 {
     struct path *p = path_of(f, lane);
@@ -544,7 +563,7 @@ static enum plait_fetch_verdict after_bytes(struct plait_fetch *f, uint64_t now,
     struct lane *l = fetch_lane(f, lane);
 
     if (f->done || f->fail != PLAIT_FETCH_FAIL_NONE)
-        return drop_answer(f, lane, now);
+        return fetch_drop_answer(f, lane, now);
     if (l->state != LANE_BODY || (l->at < l->hi && (l->whole || !overtaken(f, l))))
         return PLAIT_FETCH_READ;
     double soon = path_rate(path_of(f, lane), now) * 2 * plait_to_s(path_of(f, lane)->est.rtt_min_ns);
@@ -553,7 +572,7 @@ static enum plait_fetch_verdict after_bytes(struct plait_fetch *f, uint64_t now,
         return PLAIT_FETCH_READ;
     if (l->whole && l->asked_hi == PLAIT_FETCH_UNKNOWN)
         return PLAIT_FETCH_READ;
-    drop_answer(f, lane, now);
+    fetch_drop_answer(f, lane, now);
     return PLAIT_FETCH_ABORT;
 }
 
@@ -576,7 +595,7 @@ static size_t take_step(struct plait_fetch *f, uint64_t now, int lane, const uin
     } else if (at < l->hi) {
         n = (size_t)plait_min_u64(len, l->hi - at);
         l->at += n;
-        keep_new(f, now, lane, at, bytes, n);
+        fetch_keep_new(f, now, lane, at, bytes, n);
     } else {
         n = l->asked_hi > at ? (size_t)plait_min_u64(len, l->asked_hi - at) : 0;
         l->at += n;
@@ -610,7 +629,7 @@ enum plait_fetch_verdict plait_fetch_recv(struct plait_fetch *f, uint64_t now, i
 
     if (l->state == LANE_DRAIN)
         return PLAIT_FETCH_READ;
-    if (l->state != LANE_BODY)
+    if (l->state != LANE_BODY && l->state != LANE_WAIT)
         return PLAIT_FETCH_ABORT;
     l->last_arrival = now;
     if (p->first_byte == 0)
@@ -619,12 +638,14 @@ enum plait_fetch_verdict plait_fetch_recv(struct plait_fetch *f, uint64_t now, i
     plait_estimator_on_bytes(&l->est, now, len);
     if (p->state != PLAIT_FETCH_PATH_ACTIVE)
         path_set_state(f, lane / PLAIT_FETCH_LANES_MAX, PLAIT_FETCH_PATH_ACTIVE);
+    if (l->stream)
+        return push_recv(f, now, lane, bytes, len);
     if (l->given_up)
         speak_again(f, lane);
     while (len > 0 && l->state == LANE_BODY && f->fail == PLAIT_FETCH_FAIL_NONE) {
         size_t used = take_step(f, now, lane, bytes, len);
         if (used == 0)
-            return lied(f, lane, now); /* a body longer than was stated */
+            return fetch_lied(f, lane, now); /* a body longer than was stated */
         bytes += used;
         len -= used;
     }
@@ -644,6 +665,11 @@ static void end_complete(struct plait_fetch *f, uint64_t now, int lane)
     struct path *p = path_of(f, lane);
     bool length_unknown = l->asked_hi == PLAIT_FETCH_UNKNOWN;
 
+    if (l->stream) {
+        l->ended = now;
+        lane_idle(f, lane);
+        return;
+    }
     if (l->state == LANE_BODY && l->whole && length_unknown) {
         if (!f->size_known)
             source_state_size(f, now, p->source, l->at);
@@ -706,6 +732,8 @@ void plait_fetch_on_end(struct plait_fetch *f, uint64_t now, int lane, enum plai
 
     if (l->state == LANE_IDLE)
         return;
+    if (l->stream)
+        outcome = push_end_of(f, now, lane, outcome);
     if (outcome == PLAIT_FETCH_END_COMPLETE) {
         end_complete(f, now, lane);
     } else {
@@ -769,13 +797,16 @@ bool plait_fetch_poll_send(struct plait_fetch *f, uint64_t now, struct plait_fet
         return false;
     if (f->fail != PLAIT_FETCH_FAIL_NONE)
         close_all(f);
-    if (next_close(f, cmd))
+    if (next_close(f, cmd) || steer_next(f, now, cmd))
         return true;
     bool idle = false;
     for (int k = 0; k < PLAIT_FETCH_LANES_MAX && !f->done && f->fail == PLAIT_FETCH_FAIL_NONE; k++) {
         for (int i = 0; i < f->path_count; i++) {
             struct path *p = &f->paths[i];
-            if (p->lanes[k].state != LANE_IDLE || !path_usable(f, p) || path_lanes_busy(p) >= p->lanes_want)
+            /* for what streams do not do, and for the first of them */
+            unsigned spare = push_waiting(p) + (push_streams(p) > 0 || push_wants_lane(f, i, now));
+            if (p->lanes[k].state != LANE_IDLE || !path_usable(f, p) ||
+                path_lanes_busy(p) >= p->lanes_want + spare)
                 continue;
             if (plan_lane(f, i, k, now, cmd))
                 return true;
@@ -812,6 +843,7 @@ void plait_fetch_on_deadline(struct plait_fetch *f, uint64_t now)
         f->replan = true;
     }
     paths_on_deadline(f, now);
+    steer_on_deadline(f, now);
     sizes_decide(f, now);
     checks_after_loss(f, now);
     fetch_check_done(f, now);
@@ -871,6 +903,8 @@ void plait_fetch_get_path(const struct plait_fetch *f, uint64_t now, int path,
         .lanes_busy = path_lanes_busy(p),
         .errors = p->errors,
         .retry_ns = p->retry_at,
+        .letter = p->letter,
+        .streams = push_streams(p),
     };
 }
 

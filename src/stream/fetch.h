@@ -28,6 +28,14 @@
  * known (see plait_fetch_reject_content); where nothing decides the fetch fails with
  * PLAIT_FETCH_FAIL_CONFLICT.
  *
+ * Streams. A source that takes part in parallel HTTP (doc/protocol.md) says so in its heads. Where enough is left to
+ * be worth it, idle lanes of its paths become *streams*: the source pushes the blocks that the plan gives to its
+ * *letter*, without being asked again. The plan goes on ahead of what arrives, by earliest arrival from the rates
+ * measured so far, and is told to the sources by steering (STEER, on_steered), one request at a time for each.
+ * Blocks of the plan are ranges of the same block map, owned by the letter in place of a lane: they are
+ * kept, compared, released and taken over like any others, so that streams and ranges mix in one transfer.
+ * A path has the letter of its source, together with the other paths of it, unless it was given one of its own.
+ *
  * After any call that takes `now`, call poll_send until it is false and look at next_deadline again. Calls
  * never re-enter. `now` never goes back.
  */
@@ -47,6 +55,7 @@
 #define PLAIT_FETCH_NO_SOURCE   (-1)
 
 struct plait_fetch;
+struct plait_span; /* wire/plait_field.h */
 
 /* Where the bytes go. Called from within recv and add_*; must not call back into the fetch. */
 struct plait_fetch_store {
@@ -69,6 +78,7 @@ struct plait_fetch_config {
     uint64_t give_up_ns; /* without one useful byte for this long the fetch fails; 0 = the default, 120 s */
     bool digest_known;   /* the owner will verify the whole and call reject_content if it does not match */
     uint64_t seed;       /* for the choice of audited blocks */
+    bool streams;        /* lanes of sources that take part may become streams */
 };
 
 enum plait_fetch_fail {
@@ -104,6 +114,18 @@ enum plait_fetch_cmd_kind {
     PLAIT_FETCH_OPEN,  /* request [lo, hi) on this lane, on its idle connection if it has one */
     PLAIT_FETCH_CLOSE, /* abort the lane's request and drop its connection; no on_end is to be reported for it
                         */
+    PLAIT_FETCH_STEER, /* a steering request to the path's source, on a connection of its own: see below */
+};
+
+/* Which blocks: by a span with a pattern, or by name. */
+struct plait_fetch_stream {
+    uint8_t letter;
+    uint32_t block_bytes;
+    uint64_t first, last; /* the span, inclusive */
+    const uint8_t *pattern; /* letters, from `first` on. Borrowed until the next call */
+    size_t pattern_len;     /* 0 = none */
+    const struct plait_span *blocks; /* named ones, in place of span and pattern. Likewise */
+    size_t block_count;              /* 0 = span and pattern */
 };
 
 struct plait_fetch_cmd {
@@ -112,12 +134,16 @@ struct plait_fetch_cmd {
     int path;
     uint64_t lo, hi; /* OPEN: hi == PLAIT_FETCH_UNKNOWN asks for everything from lo on */
     bool whole;      /* OPEN: ask without Range (the source is known not to serve ranges); lo is 0 */
+    bool is_stream;  /* OPEN: no range but `stream` is asked for */
+    struct plait_fetch_stream stream; /* OPEN of a stream, STEER */
+    uint32_t serial;                  /* STEER: to be given back; lane is −1 */
 };
 
 enum plait_fetch_head_kind {
     PLAIT_FETCH_HEAD_PARTIAL,     /* 206: exactly [lo, hi) of `size` follows */
     PLAIT_FETCH_HEAD_WHOLE,       /* 200: everything from 0 on follows; size may be unknown */
     PLAIT_FETCH_HEAD_UNSATISFIED, /* 416: the range lies beyond the end; size if stated */
+    PLAIT_FETCH_HEAD_FRAMES,      /* 200: frames of block_bytes follow; size may be unknown */
 };
 
 struct plait_fetch_head {
@@ -126,6 +152,8 @@ struct plait_fetch_head {
     uint64_t size;    /* of the whole stream as this source states it, or PLAIT_FETCH_UNKNOWN */
     uint64_t version; /* a hash of the validator (strong ETag, else Last-Modified), 0 = none */
     bool strong;      /* the version comes from a strong validator */
+    bool takes_part;  /* in parallel HTTP */
+    uint32_t block_bytes; /* FRAMES */
 };
 
 /* What the owner should do with the body after a head. */
@@ -164,6 +192,8 @@ struct plait_fetch_path_info {
     unsigned lanes_busy;
     unsigned errors;
     uint64_t retry_ns; /* WAIT, SILENT: when it is tried again */
+    int letter;        /* −1 = none */
+    unsigned streams;  /* of its lanes */
 };
 
 enum plait_fetch_event_kind {
@@ -177,6 +207,9 @@ enum plait_fetch_event_kind {
                                  fetched again */
     PLAIT_FETCH_EV_SIZE_DIFFERS, /* `source` states size `bytes`, not ours */
     PLAIT_FETCH_EV_CHANGED,      /* `source` changed its version */
+    PLAIT_FETCH_EV_STREAM,       /* `path` has its first stream, of blocks of `bytes` */
+    PLAIT_FETCH_EV_REPATTERN,    /* `source` is slower than was planned: `bytes` go to others */
+    PLAIT_FETCH_EV_NO_STREAM,    /* `source` is only asked for ranges from now on: it did not do as it was asked */
 };
 
 struct plait_fetch_event {
@@ -199,6 +232,8 @@ int plait_fetch_add_source(struct plait_fetch *f, unsigned priority);
 int plait_fetch_add_path(struct plait_fetch *f, uint64_t now, int source);
 /* Take a path out for good, e.g. because its interface vanished; its lanes get CLOSE. */
 void plait_fetch_stop_path(struct plait_fetch *f, uint64_t now, int path);
+/* There is reason to think that the path works again: it is tried now if it waits to be. */
+void plait_fetch_hurry_path(struct plait_fetch *f, uint64_t now, int path);
 /* A digest became known on the way (a header told it); as digest_known in the config. */
 void plait_fetch_set_digest_known(struct plait_fetch *f);
 /* In order: from now on the owner emits only what piece hashes have verified, whoever brought it. */
@@ -208,6 +243,22 @@ void plait_fetch_set_emits_verified(struct plait_fetch *f);
 int plait_fetch_resume(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source) PLAIT_MUST_USE;
 /* Resume: what the journal knows of a source's version; a source that states another has changed. */
 void plait_fetch_expect_version(struct plait_fetch *f, int source, uint64_t version);
+
+/* The path has a letter of its own, because its source cannot see how it does (it leads through a proxy). Before its
+ * first command. */
+void plait_fetch_set_own_letter(struct plait_fetch *f, int path);
+
+enum plait_fetch_steered {
+    PLAIT_FETCH_STEERED_DONE,   /* 204 */
+    PLAIT_FETCH_STEERED_LATE,   /* 409 with Plait-At: `at` */
+    PLAIT_FETCH_STEERED_LOST,   /* 404: the group, or the letter, is not known there (any more) */
+    PLAIT_FETCH_STEERED_BROKEN, /* no answer, or one that says to try again */
+    PLAIT_FETCH_STEERED_REFUSED,
+};
+
+/* The answer to the steering request `serial`; ignored where that is no longer waited for. */
+void plait_fetch_on_steered(struct plait_fetch *f, uint64_t now, uint32_t serial, enum plait_fetch_steered how,
+                            uint64_t at);
 
 /* The TCP connection of the lane stands; rtt_ns as its handshake measured it (0 = unknown). */
 void plait_fetch_on_connected(struct plait_fetch *f, uint64_t now, int lane, uint64_t rtt_ns);
@@ -242,6 +293,8 @@ void plait_fetch_get_status(const struct plait_fetch *f, uint64_t now, struct pl
 int plait_fetch_path_count(const struct plait_fetch *f);
 void plait_fetch_get_path(const struct plait_fetch *f, uint64_t now, int path,
                           struct plait_fetch_path_info *out);
+/* The letters of the latest `max` blocks of the plan, at most; returns how many. */
+size_t plait_fetch_get_pattern(const struct plait_fetch *f, uint8_t *letters, size_t max);
 /* Kept ranges in order, for the journal: the first one that ends after `from`. False when there is none. */
 bool plait_fetch_kept_range(const struct plait_fetch *f, uint64_t from, uint64_t *lo, uint64_t *hi,
                             int *source);

@@ -6,6 +6,7 @@
  *      fetch_pace.c   how long things will take
  *      fetch_plan.c   what a free lane does next: first pieces, audits, chunks, stealing, endgame
  *      fetch_check.c  copies compared; who is believed
+ *      fetch_push.h   streams, see there
  */
 #ifndef PLAIT_STREAM_FETCH_INT_H
 #define PLAIT_STREAM_FETCH_INT_H
@@ -13,6 +14,8 @@
 #include "blockmap.h"
 #include "estimator.h"
 #include "fetch.h"
+#include "frame.h"
+#include "plait_field.h"
 #include "prng.h"
 #include "units.h"
 
@@ -28,12 +31,20 @@
 #define OWNER_RESUMED   PLAIT_FETCH_SOURCES_MAX
 #define NO_CHECK        (-1)
 #define NO_LANE         (-1)
+/* Owners of taken bytes from here on are letters. */
+#define OWNER_LETTER    (PLAIT_FETCH_PATHS_MAX * PLAIT_FETCH_LANES_MAX)
+#define NO_LETTER       (-1)
+#define LETTER_NOBODY   (PLAIT_LETTERS - 1u) /* in a plan: the block is not pushed */
+#define LETTERS_MAX     (PLAIT_LETTERS - 1u)
+#define PLAN_BLOCKS     8192u /* of which the plan is remembered */
+#define ASKED_MAX       256u
 
 enum lane_state {
     LANE_IDLE,    /* no request */
     LANE_OPENING, /* asked, no head yet */
     LANE_BODY,    /* bytes are coming */
     LANE_DRAIN,   /* bytes are coming that nobody wants */
+    LANE_WAIT,    /* a stream that has nothing to send now */
 };
 
 struct lane {
@@ -44,6 +55,7 @@ struct lane {
     bool given_up;   /* silent: its bytes were given to others, but may still come */
     bool probe;      /* asks for bytes without owning them: the path is on trial, or they are doubled */
     bool doubled;    /* its rest is also asked for elsewhere */
+    bool stream;     /* frames; `streams` has more of it */
     unsigned thefts; /* how often its bytes were taken from one lane for the next */
     int check;       /* what [asked_lo, lo) is compared for, or NO_CHECK */
     uint64_t asked_lo, asked_hi;
@@ -70,6 +82,7 @@ struct path {
     unsigned trial_lanes;
     double trial_rate;   /* before the trial that is running; 0 = none */
     double peak_rate;    /* the best estimate so far */
+    uint64_t fell_since; /* how long it has been clearly below that */
     uint64_t lag_min_ns; /* the least of it: no queue in the way */
     uint64_t grow_at;    /* when to look again whether more lanes help */
     uint64_t first_byte; /* when the first body byte came, 0 = not yet */
@@ -79,6 +92,66 @@ struct path {
     bool reached;        /* has answered at least once */
     bool retry_due;      /* WAIT, SILENT: its time has come, one lane may try */
     uint64_t kept_bytes, dup_bytes, check_bytes;
+    int letter;      /* NO_LETTER until its first stream */
+    bool own_letter; /* not shared with the source's other paths */
+};
+
+/* What a lane that is a stream has beside. */
+struct stream {
+    struct plait_frame_decoder decoder;
+    uint64_t below; /* what the source gave to this connection below that block has come */
+    unsigned blocks, strays;
+};
+
+/* Who pushes; what is planned for it are the bytes that OWNER_LETTER + its number has taken. */
+struct letter {
+    int source;
+    bool up;        /* a stream of it is open */
+    uint64_t up_at; /* since when, if it is answered; PLAIT_NEVER = not yet */
+    uint64_t due_bytes;
+    uint64_t last;       /* one past the highest block that came */
+    double rate;         /* bytes/s over some intervals, 0 = not yet known */
+    uint64_t came_bytes; /* over its streams, since rated_at */
+    uint64_t rated_at;
+    uint64_t hole;       /* the lowest block that seems to have been left out, and since when */
+    uint64_t hole_since; /* PLAIT_NEVER = none */
+    uint64_t lost_at;    /* when a connection was lost, and */
+    uint64_t failed_at;  /* blocks left out although none was; 0 = never */
+    struct plait_span asked[ASKED_MAX]; /* by name, the latest */
+    unsigned asked_count;
+    uint64_t asked_until; /* before, they may be on their way */
+};
+
+enum steer_kind { STEER_NONE, STEER_EXTEND, STEER_CUT, STEER_ASK };
+
+/* What a source is told, one thing at a time. */
+struct steer {
+    enum steer_kind kind; /* waits to be sent, or for its answer */
+    bool sent;
+    uint32_t serial;
+    uint64_t sent_at, not_before, took_ns;
+    unsigned fails;
+    uint64_t told; /* the plan below this block */
+    struct plait_span span;
+    uint8_t letter; /* ASK, CUT */
+    struct plait_span blocks[PLAIT_BLOCKS_MAX];
+    size_t block_count;
+    uint64_t cut_at; /* when the last cut was decided; 0 = never */
+    bool released;   /* CUT: what it gives up is others' already, though it has not answered yet */
+    bool patterned;  /* it was told a pattern: none means to go on with that */
+};
+
+struct push {
+    uint32_t block_bytes; /* 0 = not begun */
+    uint64_t end;         /* one past the last block that is planned */
+    uint64_t planned_at;
+    uint8_t plan[PLAN_BLOCKS]; /* letters, by block modulo PLAN_BLOCKS */
+    struct letter letters[LETTERS_MAX];
+    int letter_count;
+    struct stream *streams; /* owned; one for each lane, or NULL */
+    uint32_t serial;
+    uint64_t doubled_bytes;
+    uint8_t pattern[PLAIT_PATTERN_LETTERS_MAX]; /* of the latest command */
 };
 
 enum ranges { RANGES_UNKNOWN, RANGES_YES, RANGES_NO };
@@ -99,6 +172,11 @@ struct source {
     bool version_strong;
     unsigned strikes;
     uint64_t kept_bytes;
+    bool takes_part; /* in parallel HTTP */
+    bool no_stream;  /* it did not do as it was asked: ranges only */
+    unsigned stream_fails;
+    uint64_t stream_after; /* no stream is opened before */
+    struct steer steer;
 };
 
 /* A block that comes twice and is compared: `a` is the copy that is kept, `b` the one that was asked for only
@@ -164,6 +242,8 @@ struct plait_fetch {
     int conflict_a, conflict_b;
     uint64_t conflict_offset;
 
+    struct push push;
+
     struct plait_fetch_event events[EVENTS_MAX];
     unsigned event_first, event_count;
 };
@@ -185,6 +265,14 @@ bool fetch_take_back(struct plait_fetch *f, uint64_t lo, uint64_t hi, int source
 /* The source of kept bytes, whichever run they came in; PLAIT_FETCH_NO_SOURCE where nobody knows. */
 int fetch_owner_source(int owner);
 void fetch_set_size(struct plait_fetch *f, uint64_t size);
+/* What came of a lane's answer at `at`: keep what is new, compare and drop what another source brought first. */
+void fetch_keep_new(struct plait_fetch *f, uint64_t now, int lane, uint64_t at, const uint8_t *bytes,
+                    size_t len);
+/* The lane's answer cannot be used; its connection goes. */
+enum plait_fetch_verdict fetch_drop_answer(struct plait_fetch *f, int lane, uint64_t now);
+/* The same, and it is the source's fault. */
+enum plait_fetch_verdict fetch_lied(struct plait_fetch *f, int lane, uint64_t now);
+void fetch_begin_body(struct plait_fetch *f, int lane, uint64_t now);
 void fetch_check_done(struct plait_fetch *f, uint64_t now);
 
 /* fetch_path.c */
@@ -229,6 +317,11 @@ double lane_carries_s(const struct path *p, const struct lane *l, double bytes, 
 double lane_finish_s(const struct path *p, const struct lane *l, double left, uint64_t now);
 
 /* fetch_plan.c */
+/* The idle lane's request begins: for [lo, hi) unless changed before it is sent. */
+void plan_begin(struct plait_fetch *f, int lane, uint64_t lo, uint64_t hi, uint64_t now,
+                struct plait_fetch_cmd *cmd);
+/* Bytes from here on are not to be asked for yet. */
+uint64_t plan_window_end(const struct plait_fetch *f);
 /* Gives an idle lane something to do: fills `cmd` with an OPEN. */
 bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct plait_fetch_cmd *cmd);
 

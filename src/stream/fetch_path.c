@@ -7,7 +7,7 @@
  *              v  |
  *             WAIT (busy, broken, unreachable; one lane tries at retry_at)         any -> OUT
  */
-#include "fetch_int.h"
+#include "fetch_push.h"
 
 #define TICK_NS          (50 * PLAIT_MS)
 #define RTT_UNKNOWN_NS   (100 * PLAIT_MS)
@@ -23,10 +23,13 @@
 #define LANES_FIRST_MAX  16
 #define WINDOW_BYTES_MIN 6000.0 /* a connection that has less in flight is one too many */
 #define TRIAL_GAIN       1.25
-#define TRIAL_AFTER_NS   (1 * PLAIT_S)
-#define TRIAL_LEFT_NS    (2 * PLAIT_S)
+#define TRIAL_NS         (4 * PLAIT_S)
+#define TRIAL_ALIKE_NS   (500 * PLAIT_MS)
+#define ALIKE            1.15
 #define GROW_LEFT_NS     (1 * PLAIT_S)
-#define FELL             0.8
+#define FELL             0.7
+#define FELL_NS_MIN      (250 * PLAIT_MS)
+#define FELL_RTTS        6
 #define GROW_NS_LOOK     (250 * PLAIT_MS)
 #define GROW_AGAIN_NS    (2 * PLAIT_S)
 
@@ -74,7 +77,7 @@ uint64_t path_outstanding(const struct plait_fetch *f, int path)
         if (l->state != LANE_IDLE && l->state != LANE_DRAIN && !l->given_up && !l->probe)
             sum += plait_since(plait_min_u64(l->hi, f->map.size), at);
     }
-    return sum;
+    return sum + push_outstanding(f, path);
 }
 
 uint64_t path_lag_ns(const struct path *p, const struct lane *l)
@@ -232,6 +235,8 @@ static void go_silent(struct plait_fetch *f, int path, uint64_t now)
             continue;
         fetch_release(f, fetch_lane_id(path, k));
         l->given_up = true;
+        if (l->stream)
+            push_after_loss(f, fetch_lane_id(path, k));
     }
 }
 
@@ -289,6 +294,32 @@ static double end_s(const struct plait_fetch *f, uint64_t now)
     return all > 0 ? (double)(f->map.size - f->map.done_bytes) / all : 0;
 }
 
+/* Whether the connections of the path are all equally fast, as if the server held each to the same rate. */
+static bool lanes_alike(const struct path *p, uint64_t now)
+{
+    double least = 0, most = 0;
+    unsigned n = 0;
+
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
+        const struct lane *l = &p->lanes[k];
+        double pace = l->state == LANE_BODY ? plait_estimator_rate(&l->est, now) : l->pace;
+        if (!l->connected || pace <= 0)
+            continue;
+        least = n == 0 || pace < least ? pace : least;
+        most = pace > most ? pace : most;
+        n++;
+    }
+    return n >= 2 && most < ALIKE * least;
+}
+
+/* A trial may cost something: soon where connections are alike, later where not, and never near the end. */
+static bool trial_due(const struct plait_fetch *f, const struct path *p, uint64_t now)
+{
+    uint64_t after_ns = lanes_alike(p, now) ? TRIAL_ALIKE_NS : TRIAL_NS;
+
+    return !p->tried && now - p->first_byte > after_ns && end_s(f, now) > 1.5 * plait_to_s(after_ns);
+}
+
 /* A trial is over: keep what it brought, or take it back. */
 static void judge_trial(struct path *p, double rate)
 {
@@ -310,6 +341,16 @@ static void add_lanes(struct plait_fetch *f, struct path *p, unsigned more, uint
     f->replan = true;
 }
 
+/* Whether the path has brought clearly less than it can for longer than a burst of losses takes to mend. */
+static bool path_fell(struct path *p, double rate, uint64_t now)
+{
+    if (p->est.rate > p->peak_rate)
+        p->peak_rate = p->est.rate;
+    if (rate >= FELL * p->peak_rate || p->fell_since == 0)
+        p->fell_since = now;
+    return now - p->fell_since >= plait_max_u64(FELL_NS_MIN, FELL_RTTS * p->est.rtt_min_ns);
+}
+
 /*
  * More connections when the path brings less than it did and no queue stands in the way: then it is not the path that
  * limits them, but losses that keep their windows small. Where windows hold, more of them would only fill its queue;
@@ -322,8 +363,7 @@ static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
 
     if (p->est.samples == 0)
         return;
-    if (p->est.rate > p->peak_rate)
-        p->peak_rate = p->est.rate;
+    bool fell = path_fell(p, rate, now);
     if (p->lanes_want >= most) {
         p->lanes_want = most;
         p->trial_rate = 0;
@@ -337,10 +377,9 @@ static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
     if (p->lanes_want >= p->lanes_cap || lanes_in_body(p) + 1 < p->lanes_want || queue ||
         end_s(f, now) < plait_to_s(GROW_LEFT_NS))
         return;
-    if (rate < FELL * p->peak_rate) {
+    if (fell) {
         add_lanes(f, p, p->lanes_want, now);
-    } else if (!p->tried && now - p->first_byte > TRIAL_AFTER_NS &&
-               end_s(f, now) > plait_to_s(TRIAL_LEFT_NS)) {
+    } else if (trial_due(f, p, now)) {
         unsigned before = p->lanes_want;
         p->tried = true;
         p->trial_rate = rate;

@@ -10,7 +10,7 @@
  * nothing is free: the tail of what would finish last, cut so that both finish together double   nothing can
  * be stolen: ask again for what stalls just before the end; the first copy wins
  */
-#include "fetch_int.h"
+#include "fetch_push.h"
 #include "scheduler.h"
 
 #define FIRST_BYTES      (256 * PLAIT_KIB)
@@ -38,7 +38,7 @@
 #define DOUBLED_PERCENT 2
 #define ALIGN           (4 * PLAIT_KIB)
 
-static uint64_t window_end(const struct plait_fetch *f)
+uint64_t plan_window_end(const struct plait_fetch *f)
 {
     uint64_t window = f->config.window_bytes;
 
@@ -52,6 +52,8 @@ static int source_at(const struct plait_fetch *f, uint64_t offset)
 
     if (!plait_blockmap_at(&f->map, offset, &e) || e.state == PLAIT_BLOCK_FREE)
         return PLAIT_FETCH_NO_SOURCE;
+    if (e.state == PLAIT_BLOCK_TAKEN && e.owner >= OWNER_LETTER)
+        return f->push.letters[e.owner - OWNER_LETTER].source;
     return e.state == PLAIT_BLOCK_DONE ? e.owner : f->paths[e.owner / PLAIT_FETCH_LANES_MAX].source;
 }
 
@@ -76,7 +78,7 @@ static void add_seam(struct plait_fetch *f, int path, struct lane *l)
         l->asked_lo = l->lo - len;
 }
 
-static void open_lane(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi, uint64_t now,
+void plan_begin(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi, uint64_t now,
                       struct plait_fetch_cmd *cmd)
 {
     struct lane *l = fetch_lane(f, id);
@@ -117,7 +119,7 @@ static bool open_owned(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi, 
 {
     int path = id / PLAIT_FETCH_LANES_MAX;
 
-    open_lane(f, id, lo, hi, now, cmd);
+    plan_begin(f, id, lo, hi, now, cmd);
     add_seam(f, path, fetch_lane(f, id));
     fetch_mark(f, lo, hi, PLAIT_BLOCK_TAKEN, id);
     check_plan_audit(f, lo, hi, f->paths[path].source);
@@ -127,7 +129,7 @@ static bool open_owned(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi, 
 static bool open_unowned(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi, uint64_t now,
                          struct plait_fetch_cmd *cmd)
 {
-    open_lane(f, id, lo, hi, now, cmd);
+    plan_begin(f, id, lo, hi, now, cmd);
     add_seam(f, id / PLAIT_FETCH_LANES_MAX, fetch_lane(f, id));
     fetch_lane(f, id)->probe = true;
     return finish_open(f, id, cmd);
@@ -136,7 +138,7 @@ static bool open_unowned(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi
 /* The first free bytes that `source` may fetch, within the window. */
 static bool first_free(const struct plait_fetch *f, int source, struct plait_extent *out)
 {
-    uint64_t end = window_end(f), from = 0, until;
+    uint64_t end = plan_window_end(f), from = 0, until;
     uint64_t crumb =
         plait_min_u64(CHUNK_BYTES_MIN, f->config.window_bytes / 8); /* what the window just uncovered */
 
@@ -201,7 +203,7 @@ static bool plan_whole(struct plait_fetch *f, int id, uint64_t now, struct plait
     }
     if (f->map.done_bytes + f->map.taken_bytes >= f->map.size)
         return false;
-    open_lane(f, id, 0, PLAIT_FETCH_UNKNOWN, now, cmd);
+    plan_begin(f, id, 0, PLAIT_FETCH_UNKNOWN, now, cmd);
     fetch_lane(f, id)->whole = true;
     fetch_lane(f, id)->hi = f->map.size;
     return finish_open(f, id, cmd);
@@ -214,7 +216,7 @@ static bool plan_audit(struct plait_fetch *f, int id, uint64_t now, struct plait
     if (check == NO_CHECK)
         return false;
     struct check *c = &f->checks[check];
-    open_lane(f, id, c->lo, c->lo + c->len, now, cmd);
+    plan_begin(f, id, c->lo, c->lo + c->len, now, cmd);
     struct lane *l = fetch_lane(f, id);
     c->waiting = false;
     c->source_b = f->paths[id / PLAIT_FETCH_LANES_MAX].source;
@@ -340,7 +342,7 @@ static uint64_t fit_window(const struct plait_fetch *f, int id, uint64_t bytes, 
     const struct lane *l = &p->lanes[id % PLAIT_FETCH_LANES_MAX];
     double others = fetch_rate(f, now) - path_rate(p, now);
 
-    if (window_end(f) == f->map.size || others <= 0 || f->pin_count > 0)
+    if (plan_window_end(f) == f->map.size || others <= 0 || f->pin_count > 0)
         return bytes;
     if (!p->reached && path_lanes_busy(p) > 0 && others > (double)f->config.window_bytes / 4)
         return 0; /* let it answer first */
@@ -442,7 +444,7 @@ static bool owns_tail(const struct plait_fetch *f, int lane, const struct lane *
 static int find_victim(struct plait_fetch *f, int thief, uint64_t now, uint64_t *bytes)
 {
     int best = NO_LANE;
-    bool in_order = f->config.window_bytes > 0 && window_end(f) < f->map.size;
+    bool in_order = f->config.window_bytes > 0 && plan_window_end(f) < f->map.size;
     uint64_t prefix = plait_blockmap_prefix(&f->map);
     double rate = fetch_rate(f, now), latest_s = 0;
 
@@ -533,7 +535,7 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
     double most_s = 0;
     struct lane *late = NULL;
 
-    bool in_order = window_end(f) < f->map.size;
+    bool in_order = plan_window_end(f) < f->map.size;
     uint64_t prefix = plait_blockmap_prefix(&f->map), twice = bytes_twice(f);
 
     if (f->pin_count > 0)
@@ -541,8 +543,9 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
     for (int i = 0; i < f->path_count * PLAIT_FETCH_LANES_MAX; i++) {
         struct lane *l = fetch_lane(f, i);
         uint64_t left = lane_left(f, l);
-        if (left == 0 || l->doubled || l->given_up || l->probe || l->whole || twice + left > budget ||
-            asked_twice(f, l->hi - left, l->hi) || (in_order && plait_max_u64(l->at, l->lo) != prefix))
+        if (left == 0 || l->doubled || l->given_up || l->probe || l->whole ||
+            twice + left > budget || asked_twice(f, l->hi - left, l->hi) ||
+            (in_order && plait_max_u64(l->at, l->lo) != prefix))
             continue;
         const struct path *p = &f->paths[i / PLAIT_FETCH_LANES_MAX];
         if (p == own && now - l->last_arrival < 2 * p->est.rtt_min_ns + SAME_PATH_GAIN_NS)
@@ -578,7 +581,13 @@ bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct p
         return plan_first(f, id, now, cmd);
     if (p->retry_due)
         return plan_trial(f, id, now, cmd);
-    if (plan_audit(f, id, now, cmd) || plan_chunk(f, id, now, cmd))
+    if (plan_audit(f, id, now, cmd))
         return true;
+    if (push_wants_lane(f, path, now) && push_open(f, id, now, cmd))
+        return true;
+    if (push_streams(p) == 0 && plan_chunk(f, id, now, cmd))
+        return true;
+    if (push_streams(p) > 0 && !push_is_planned(f))
+        return false; /* what is free is the streams' */
     return !fetch_output_is_behind(f) && (plan_steal(f, id, now, cmd) || plan_double(f, id, now, cmd));
 }

@@ -31,7 +31,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "lab"))
 from plaitlab import Lab, plait  # noqa: E402  (found through the line above)
-from webserver import nginx, program  # noqa: E402
+from webserver import nginx, plait_serve, program  # noqa: E402
 
 PAYLOAD = 1448 / 1500
 MB = 1_000_000
@@ -66,6 +66,7 @@ class Row:
     tiny_bytes: int
     target: float | None
     kind: str = "share"  # of the fluid bound; "alone": against the first link alone; "cpu": a bare veth
+    kill_s: float | None = None  # when the last link's server dies (as its link does, in the bound)
 
 
 THREE = (Link(20, 20), Link(50, 50), Link(100, 10))
@@ -82,6 +83,8 @@ ROWS = (
     Row(7, "a good mirror 50/20 + one of 20 KB/s, 20 MB", (Link(50, 20), Link(50, 20, limit="20k")),
         20 * MB, MB, 0.95, "alone"),
     Row(8, "bare veth twice: CPU per GB, memory", (Link(0, 0), Link(0, 0)), 4000 * MB, 16 * MB, None, "cpu"),
+    Row(9, "8/30 + 40/60 + 20/600, 40 MB", (Link(8, 30), Link(40, 60), Link(20, 600, queue_ms=600)), 40 * MB, MB, 0.85),
+    Row(10, "row 1, the 100's server is killed after 2.4 s", THREE, 100 * MB, 2 * MB, 0.93, kill_s=2.4),
 )
 TINY_CHANGE_S = 0.05  # in tiny mode, transfers end before the two seconds are over
 
@@ -115,7 +118,7 @@ def topology(row, links, congestion):
     for i, link in enumerate(links):
         ends = f"l{i + 1} client {client_address(i)}/24 server {server_address(i)}/24 default"
         lines.append(f"veth {ends}" if row.kind == "cpu" else f"link {ends} {link.words()}")
-        if link.change_s is not None:
+        if link.change_s is not None and row.kill_s is None:
             change = f"rate {link.change_mbit}mbit" if link.change_mbit else "dead"
             lines.append(f"at {link.change_s}s l{i + 1} {change}")
     lines += [f"sysctl {host} net.ipv4.tcp_congestion_control {congestion}" for host in ("client", "server")]
@@ -172,6 +175,7 @@ class Tool:
     server_wrapper: tuple = ()
     prepare: object = None  # function of a Job, before the clock starts
     many_urls: bool = True
+    server: str = "nginx"  # or "plait": one on each link; "group": one, over all links
 
 
 def plait_argv(job):
@@ -180,6 +184,12 @@ def plait_argv(job):
 
 def plait_pipe_argv(job):
     return [job.options.plait, "get", "-q", "-o", "-", *job.urls]
+
+
+def plait_group_argv(job):
+    """One address over every link: the server sees the requests of one group."""
+    routes = [word for i in range(len(job.links)) for word in ("--via", f"l{i + 1}")]
+    return [job.options.plait, "get", "-q", "-f", "-o", job.out, *routes, job.urls[0]]
 
 
 def aria2(*flags):
@@ -222,6 +232,9 @@ def mptcp_prepare(job):
 TOOLS = (
     Tool("plait", ("plait",), plait_argv),
     Tool("plait-pipe", ("plait",), plait_pipe_argv, pipes=True),
+    Tool("plait-push", ("plait",), plait_argv, server="plait"),
+    Tool("plait-group", ("plait",), plait_group_argv, server="group"),
+    Tool("plait-push-pipe", ("plait",), plait_pipe_argv, pipes=True, server="plait"),
     Tool("aria2", ("aria2c",), aria2(*ARIA2_TUNED)),
     Tool("aria2-s16", ("aria2c",), aria2(*ARIA2_TUNED, "-s16")),
     Tool("aria2-default", ("aria2c",), aria2()),
@@ -324,15 +337,38 @@ def transfer(job, tool, digest, limit_s):
     return Outcome(verdict, seconds, usage.ru_utime + usage.ru_stime, rss)
 
 
+class Killer(threading.Timer):
+    """Kills the last link's server, in the rows that say when."""
+
+    def __init__(self, row, process):
+        super().__init__(row.kill_s or 0, lambda: process.kill() if row.kill_s else None)
+        self.daemon = True
+
+
+@contextlib.contextmanager
+def serving(row, tool, links, lab, root, options):
+    """The tool's servers; yields what kills the last link's in time."""
+    if tool.server == "nginx":
+        with nginx(lab, "server", root, limited_servers(links, root), tool.server_wrapper) as process:
+            yield Killer(row, process)
+        return
+    addresses = [server_address(i) for i in range(len(links))] if tool.server == "plait" else ["0.0.0.0"]
+    with plait_serve(lab, "server", root, addresses, options.plait) as processes:
+        killer = Killer(row, processes[-1])
+        yield killer
+        killer.cancel()
+
+
 def measure(row, tool, links, source, digest, limit_s, options):
     """One transfer in a fresh lab, with a fresh server and nothing kept from before."""
     with Lab(topology(row, links, options.congestion), options.lab) as lab, \
-            nginx(lab, "server", source.parent, limited_servers(links, source.parent), tool.server_wrapper), \
+            serving(row, tool, links, lab, source.parent, options) as killer, \
             tempfile.TemporaryDirectory(prefix="plait-bench-", dir=options.dir) as directory:
         urls = [f"http://{server_address(i)}/{source.name}" for i in range(len(links))]
         job = Job(lab, row, links, urls, pathlib.Path(directory) / "out.bin", options)
         if tool.prepare:
             tool.prepare(job)
+        killer.start()
         return transfer(job, tool, digest, limit_s)
 
 
@@ -383,6 +419,10 @@ def result_of(row, tool, source, digest, links, options):
 
 
 def applies(row, tool):
+    if row.kill_s is not None:
+        return tool.server == "plait"  # one nginx serves all links
+    if tool.server != "nginx" and row.kind != "share":
+        return False
     if row.kind == "cpu":
         return tool.name in ("plait", "plait-pipe", "aria2", "aria2-s16")
     return tool.many_urls or row.kind != "alone"
@@ -390,6 +430,8 @@ def applies(row, tool):
 
 def links_of(row, options):
     links = row.links
+    if row.kill_s is not None:  # for the bound
+        links = links[:-1] + (dataclasses.replace(links[-1], change_s=row.kill_s),)
     if options.tiny:
         links = tuple(dataclasses.replace(link, change_s=link.change_s and TINY_CHANGE_S) for link in links)
     if options.fastest_first:
@@ -412,6 +454,7 @@ def run_row(row, tools, options):
         os.chmod(directory, 0o755)
         source = pathlib.Path(directory) / "file.bin"
         digest = make_file(source, size)
+        os.utime(source, (time.time() - 3600,) * 2)  # it is not being written any more
         note = f", bound {fluid_bound_s(links, size):.2f} s" if row.kind == "share" else ""
         print(f"{row.number}. {row.name} ({size / MB:g} MB{note})", file=sys.stderr)
         for tool in tools:
@@ -475,7 +518,7 @@ def congestion_control(wanted):
 
 def parse_options():
     parser = argparse.ArgumentParser(description="Share of the fluid bound that downloads over several links get.")
-    parser.add_argument("--rows", default="1,2,3,4,5,6,7,8", help="which rows (1,2,…)")
+    parser.add_argument("--rows", default="1,2,3,4,5,6,7,8,9,10", help="which rows (1,2,…)")
     parser.add_argument("--tools", default=DEFAULT_TOOLS, help="of " + ", ".join(t.name for t in TOOLS))
     parser.add_argument("--runs", type=int, default=1, help="of each; the median counts")
     parser.add_argument("--limit", type=float, metavar="SECONDS",

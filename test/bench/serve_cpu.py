@@ -5,8 +5,9 @@
 
 Four readers fetch one large file at once from a tmpfs, each several times over the same connection. Counted are the
 bytes of the body for each CPU second (user and system) that the server's processes used. The two take turns; printed
-is the median of each, and plait's over nginx's. The same over TLS. Then a thousand readers that take a few kilobytes a
-second each, and the most memory that the server had meanwhile.
+is the median of each, and plait's over nginx's. The same over TLS. With plait, each also as a body of frames
+(doc/protocol.md), with blocks of 64 KiB and of 1 MiB. Then a thousand readers that take a few kilobytes a second each,
+and the most memory that the server had meanwhile; of frames each in a group of its own.
 
 Needs root (namespaces), nginx, curl and openssl.
 """
@@ -14,7 +15,7 @@ import argparse
 import os
 import pathlib
 import resource
-import selectors
+import secrets
 import shutil
 import socket
 import ssl
@@ -31,6 +32,7 @@ from netns import Namespaces, remove_stale  # noqa: E402  (found through the lin
 ADDRESS = "10.91.1.1"
 PORTS = {("plait", "plain"): 8001, ("plait", "tls"): 8002, ("nginx", "plain"): 8003, ("nginx", "tls"): 8004}
 TICK = os.sysconf("SC_CLK_TCK")
+BLOCKS = {"frames-64k": 65536, "frames-1m": 1 << 20}
 MEMORY_MAX_MB = 200
 
 NGINX = """
@@ -50,6 +52,10 @@ http {{
     server {{ listen {address}:{tls} ssl; root {www}; ssl_certificate {cert}; ssl_certificate_key {key}; }}
 }}
 """
+
+
+def frame_fields(block):
+    return [f"Plait-Stream: {secrets.token_hex(16)}", "Plait-Path: A", f"Plait-Block: {block}", "Plait-Span: 0-", "Plait-Pattern: A"]
 
 
 def wait_for(condition, what, seconds=30.0):
@@ -153,7 +159,18 @@ class Bench:
         return self.processes["nginx" if server == "nginx" else ("plait", kind)].pid
 
     def url(self, server, kind):
-        return f"{'https' if kind == 'tls' else 'http'}://{ADDRESS}:{PORTS[server, kind]}/large"
+        port = PORTS["nginx" if server == "nginx" else "plait", kind]
+        return f"{'https' if kind == 'tls' else 'http'}://{ADDRESS}:{port}/large"
+
+    def command(self, server, kind):
+        """One reader: the file several times."""
+        url = self.url(server, kind)
+        if server not in BLOCKS:
+            return self.curl(*[word for _ in range(self.args.repeat) for word in ("-o", "/dev/null", url)])
+        once = [["-o", "/dev/null", *[word for f in frame_fields(BLOCKS[server]) for word in ("-H", f)], url]
+                for _ in range(self.args.repeat)]
+        again = ["--next", "-s", "-f", "-k", "--noproxy", "*"]
+        return self.curl(*[word for i, words in enumerate(once) for word in ([*again, *words] if i else words)])
 
     def curl(self, *args):
         return inside(self.net.client, "curl", "-q", "-s", "-f", "-k", "--noproxy", "*", *args)
@@ -161,9 +178,9 @@ class Bench:
     def measure(self, server, kind):
         """(bytes for each CPU second, bytes for each second), both in GB."""
         url, pid = self.url(server, kind), self.pid(server, kind)
-        command = self.curl(*[word for _ in range(self.args.repeat) for word in ("-o", "/dev/null", url)])
+        commands = [self.command(server, kind) for _ in range(4)]
         before, began = cpu_seconds(pid), time.monotonic()
-        readers = [subprocess.Popen(command) for _ in range(4)]
+        readers = [subprocess.Popen(command) for command in commands]
         if any([reader.wait() for reader in readers]):
             raise SystemExit(f"a reader of {url} failed")
         took, used = time.monotonic() - began, cpu_seconds(pid) - before
@@ -171,19 +188,19 @@ class Bench:
         return carried / used, carried / took
 
     def compare(self, kind):
-        found = {"plait": [], "nginx": []}
+        found = {"plait": [], "nginx": [], **{name: [] for name in BLOCKS}}
         for _ in range(self.args.rounds):
             for server in found:
                 found[server].append(self.measure(server, kind))
         cost = {server: statistics.median(m[0] for m in ms) for server, ms in found.items()}
         for server, ms in found.items():
-            print(f"{kind:5}  {server:5}  {cost[server]:6.2f} GB per CPU second   "
+            print(f"{kind:5}  {server:10}  {cost[server]:6.2f} GB per CPU second   "
                   f"{statistics.median(m[1] for m in ms):5.2f} GB/s", flush=True)
         ratio = cost["plait"] / cost["nginx"]
-        print(f"{kind:5}  ratio  {ratio:6.2f}", flush=True)
+        print(f"{kind:5}  {'ratio':10}  {ratio:6.2f}" + "".join(f"   {name} {cost[name] / cost['nginx']:.2f}" for name in BLOCKS), flush=True)
         return ratio
 
-    def crowd(self, kind):
+    def crowd(self, kind, frames=False):
         """The peak memory of a fresh server, in MB, with so many slow readers."""
         process = self.processes.pop(("plait", kind))
         process.terminate()
@@ -192,16 +209,16 @@ class Bench:
         url = self.url("plait", kind)
         wait_for(lambda: subprocess.run(self.curl("-I", url), capture_output=True).returncode == 0, "plait again")
         command = [sys.executable, __file__, "--be-a-crowd", kind, "--readers", str(self.args.readers),
-                   "--seconds", str(self.args.seconds)]
+                   "--seconds", str(self.args.seconds), *(["--frames"] if frames else [])]
         done = subprocess.run(inside(self.net.client, *command), capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"the crowd failed: {done.stdout}{done.stderr}")
         memory = peak_mb(self.pid("plait", kind))
-        print(f"{kind:5}  {done.stdout.strip()}; the server's peak memory {memory:.0f} MB", flush=True)
+        print(f"{kind:5}  {'frames, ' if frames else ''}{done.stdout.strip()}; the server's peak memory {memory:.0f} MB", flush=True)
         return memory
 
 
-def be_a_crowd(kind, readers, seconds):
+def be_a_crowd(kind, readers, seconds, frames):
     """Runs in the client's namespace. Every reader must have got its share all the time."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     context = ssl.create_default_context() if kind == "tls" else None
@@ -213,7 +230,8 @@ def be_a_crowd(kind, readers, seconds):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         s.connect((ADDRESS, PORTS["plait", kind]))
         s = context.wrap_socket(s) if context else s
-        s.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        fields = ["Host: x", *(frame_fields(65536) if frames else [])]
+        s.sendall(("GET /large HTTP/1.1\r\n" + "".join(f + "\r\n" for f in fields) + "\r\n").encode())
         s.setblocking(False)
         sockets.append(s)
         got[s] = 0
@@ -244,16 +262,18 @@ def main():
     parser.add_argument("--seconds", type=int, default=10, help="for the slow ones")
     parser.add_argument("--floor", type=float, default=0.9, help="fail below this ratio")
     parser.add_argument("--options", default="", help="further ones for plait serve")
+    parser.add_argument("--frames", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--be-a-crowd", choices=("plain", "tls"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.be_a_crowd:
-        return be_a_crowd(args.be_a_crowd, args.readers, args.seconds)
+        return be_a_crowd(args.be_a_crowd, args.readers, args.seconds, args.frames)
     bench = Bench(args)
     try:
         bench.prepare()
         bench.start()
         ratios = [bench.compare(kind) for kind in ("plain", "tls")]
-        memory = [bench.crowd(kind) for kind in ("plain", "tls")] if args.readers else [0]
+        crowds = [("plain", False), ("tls", False), ("plain", True)] if args.readers else []
+        memory = [0, *(bench.crowd(kind, frames) for kind, frames in crowds)]
     finally:
         bench.close()
     if min(ratios) < args.floor or max(memory) > MEMORY_MAX_MB:

@@ -1,10 +1,11 @@
-/* The first byte selects a parser of the web server; the rest is a target, or the value of a field. */
+/* The first byte selects a parser of the web server; the rest is a target, the value of a field, or lines of fields. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "etag.h"
 #include "fuzz.h"
 #include "range.h"
+#include "stream_ask.h"
 #include "target.h"
 
 /* What came out names something beneath the root, and means the same when it is written as a URL again. */
@@ -70,6 +71,32 @@ static void check_conditions(const char *s, size_t size)
     free(value);
 }
 
+/* Lines `Name: value`. Whatever they say, what is taken keeps within what the groups accept. */
+static void check_stream_ask(const char *s, size_t size, bool is_post)
+{
+    static struct plait_stream_ask a;
+    char *lines = strndup(s, size);
+    char *rest = lines;
+
+    FUZZ_CHECK(lines != NULL);
+    plait_stream_ask_init(&a);
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        char *value = strchr(line, ':');
+        if (value != NULL)
+            *value++ = '\0';
+        plait_stream_ask_take(&a, line, value);
+    }
+    enum plait_stream_ask_kind kind = plait_stream_ask_judge(&a, is_post);
+    if (kind != PLAIT_STREAM_ASK_BAD) {
+        FUZZ_CHECK(plait_stream_ask_is(&a) && is_post == (kind != PLAIT_STREAM_ASK_OPEN));
+        FUZZ_CHECK(kind != PLAIT_STREAM_ASK_OPEN || plait_block_bytes_valid(a.block_bytes));
+        FUZZ_CHECK(a.letter < PLAIT_LETTERS && a.block_count <= PLAIT_BLOCKS_MAX);
+        FUZZ_CHECK((a.block_count > 0) != a.has_span && a.span.first <= a.span.last);
+        FUZZ_CHECK(!a.has_pattern || (a.pattern.len >= 1 && a.pattern.len <= PLAIT_PATTERN_LETTERS_MAX));
+    }
+    free(lines);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint64_t sizes[] = {0, 1, 100, UINT64_C(1) << 40, UINT64_MAX};
@@ -77,7 +104,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     const char *s = (const char *)data + 1;
-    if (data[0] % 3 == 0)
+    if (data[0] >= 254)
+        check_stream_ask(s, size - 1, data[0] == 255);
+    else if (data[0] % 3 == 0)
         check_target(s, size - 1);
     else if (data[0] % 3 == 1)
         check_range(s, size - 1, sizes[data[0] / 3 % 5]);

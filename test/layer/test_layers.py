@@ -24,7 +24,7 @@ HARMLESS = re.compile(
     r"(bcmp|mem(cpy|move|set|cmp|chr|mem|rchr)|str(n?len|n?cmp|n?casecmp|r?chr|n?dup|c?spn|str|toul?l?|tod|tok_r)|is[a-z]+|to(lower|upper)"
     r"|malloc|calloc|realloc|reallocarray|free|qsort|bsearch|abort|v?sn?printf|log2?|exp2?|sqrt|l?l?round|floor|ceil|fmin|fmax|pow"
     r"|__(assert_fail|stack_chk_fail|ctype_\w+|isoc99_\w+)|__\w+_chk|_GLOBAL_OFFSET_TABLE_"
-    r"|XXH\w+|XML_\w+|EVP_\w+|CRYPTO_memcmp|OPENSSL_cleanse|OSSL_\w+)$")
+    r"|XXH\w+|XML_\w+|EVP_(?!RAND|PKEY_keygen|PKEY_generate|PKEY_Q_|CIPHER_CTX_rand)\w+|CRYPTO_memcmp|OPENSSL_cleanse|OSSL_\w+)$")
 
 
 def symbols(nm, library, kind):

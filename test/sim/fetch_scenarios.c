@@ -14,6 +14,17 @@
         }                                                                                                    \
     }
 
+#define PUSH                                                                                                 \
+    {                                                                                                        \
+        .takes_part = true                                                                                   \
+    }
+#define PUSH_BUT(...)                                                                                        \
+    {                                                                                                        \
+        .takes_part = true, .fault = {                                                                       \
+            {__VA_ARGS__},                                                                                   \
+        }                                                                                                    \
+    }
+
 /* clang-format off */
 const struct fetch_scenario fetch_scenarios[] = {
     /* ---- links of different rate and delay, one copy behind each ---- */
@@ -24,7 +35,7 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"three-third-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{2000, 1e9}}}}, .size = 100 * MB}, .share = 0.93, .stall_seconds = 0.5},
     {"three-one-source", {{{20, 20}, {50, 50}, {100, 10}}, .servers = 1, .size = 100 * MB}, .share = 0.95},
     {"dsl-lte-satellite", {{{8, 30}, {40, 60, .jitter_ms = 10}, {20, 600}}, .size = 40 * MB}, .share = 0.77},
-    {"lossy-pair", {{{30, 40, .loss = 1}, {30, 40, .loss = 0.1}}, .size = 40 * MB}, .share = 0.92},
+    {"lossy-pair", {{{30, 40, .loss = 1}, {30, 40, .loss = 0.1}}, .size = 40 * MB}, .share = 0.86},
     {"equal-pair", {{{50, 20}, {50, 20}}, .size = 40 * MB}, .share = 0.94},
     {"dsl-and-tiny-far", {{{8, 20, 80}, {2, 150, 2000}}, .size = 10 * MB}, .share = 0.90},
     {"adsl-lte-jitter", {{{20, 35, .up_mbit = 1}, {40, 60, 300, .up_mbit = 15, .jitter_ms = 20}}, .size = 40 * MB}, .share = 0.85},
@@ -42,7 +53,7 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"bursty-line", {{{40, 40, .burst_enter = 0.02, .burst_leave = 5, .burst_loss = 50}, {40, 30}}, .size = 40 * MB}, .share = 0.85},
     {"shared-bottleneck", {{{100, 20}, {100, 30}, {60, 4}}, .servers = 2, .way = {{1, 1, 3}, {2, 2, 3}}, .size = 40 * MB}, .share = 0.93},
     {"bloated-queue", {{{10, 30, 2000}, {30, 30, 1000}}, .size = 20 * MB}, .share = 0.90},
-    {"shallow-queue", {{{50, 40, 5}, {50, 20, 5}}, .size = 40 * MB}, .share = 0.80},
+    {"shallow-queue", {{{50, 40, 5}, {50, 20, 5}}, .size = 40 * MB}, .share = 0.65},
     {"reordering-line", {{{40, 30, .jitter_ms = 8, .reorder = true}, {20, 20}}, .size = 40 * MB}, .share = 0.85},
     {"both-ways-lossy", {{{20, 60, .loss = 2, .up_loss = 2}, {20, 60, .loss = 0.5, .up_loss = 0.5}}, .size = 20 * MB}, .share = 0.75},
     {"very-far", {{{50, 700}}, .size = 40 * MB}, .share = 0.4},
@@ -156,6 +167,52 @@ const struct fetch_scenario fetch_scenarios[] = {
     /* ---- continued from an earlier run ---- */
     {"resume-holes", {{{50, 20}, {50, 30}}, .size = 20 * MB}, {.size_known = true, .resume = {{0, 5 * MB, 1, 1}, {10 * MB, 12 * MB, 1, 2}, {19999999, 20 * MB, 1, 0}}}, .share = 0.8, .seconds = 1.5},
     {"resume-all", {{{50, 20}}, .size = 20 * MB}, {.size_known = true, .resume = {{0, 20 * MB, 1, 1}}}, .seconds = 1},
+
+    /* ---- servers that take part: patterns and groups ---- */
+    {"push-three-100MB", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH}, .size = 100 * MB}, .share = 0.97},
+    {"push-one", {{{50, 20}}, .server = {PUSH}, .size = 40 * MB}, .share = 0.95},
+    {"push-group-of-three", {{{20, 20}, {50, 50}, {100, 10}}, .servers = 1, .server = {PUSH}, .size = 100 * MB}, .share = 0.97},
+    {"push-three-4MB", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH}, .size = 4 * MB}, .share = 0.62},
+    {"push-dsl-lte-satellite", {{{8, 30}, {40, 60}, {20, 600}}, .server = {PUSH, PUSH, PUSH}, .size = 40 * MB}, .share = 0.77},
+    {"push-third-dies", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH_BUT(PLAIT_SIM_FAULT_DEAD, 2400 * PLAIT_MS, 3600 * SEC)}, .size = 100 * MB}, .share = 0.93, .stall_seconds = 0.5},
+    {"push-third-crashes", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH_BUT(PLAIT_SIM_FAULT_CRASH, 2400 * PLAIT_MS, 3600 * SEC)}, .size = 100 * MB}, .share = 0.93, .stall_seconds = 0.5},
+    {"push-third-crashes-and-returns", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH_BUT(PLAIT_SIM_FAULT_CRASH, 2400 * PLAIT_MS, 3400 * PLAIT_MS)}, .size = 100 * MB}, .share = 0.80, .stall_seconds = 0.5},
+    {"push-third-falls-to-a-twentieth", {{{20, 20}, {50, 50}, {100, 10, .step = {{2000, 5}}}}, .server = {PUSH, PUSH, PUSH}, .size = 100 * MB}, .share = 0.93},
+    {"push-fourth-joins", {{{20, 20}, {50, 50}, {100, 10}, {50, 20}}, .server = {PUSH, PUSH, PUSH, PUSH}, .size = 100 * MB}, {.way_from_ms = {0, 0, 0, 2000}}, .seconds = 4.7},
+    {"push-second-joins", {{{50, 20}, {50, 20}}, .server = {PUSH, PUSH}, .size = 24 * MB}, {.way_from_ms = {0, 1000}}, .seconds = 3.0},
+    {"push-group-route-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{2400, 1e9}}}}, .servers = 1, .server = {PUSH}, .size = 100 * MB}, .share = 0.9, .stall_seconds = 0.6},
+    {"push-group-route-comes-late", {{{20, 20}, {50, 50}, {100, 10}}, .servers = 1, .server = {PUSH}, .size = 100 * MB}, {.way_from_ms = {0, 0, 2000}}, .seconds = 6.7},
+    {"push-beside-plain", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, {0}, PUSH}, .size = 100 * MB}, .share = 0.95},
+    {"push-one-beside-plain", {{{20, 20}, {50, 50}, {100, 10}}, .server = {{0}, PUSH, {0}}, .size = 100 * MB}, .share = 0.93},
+    {"push-two-groups", {{{20, 20}, {50, 50}, {100, 10}, {30, 30}}, .servers = 2, .server = {PUSH, PUSH}, .way = {{1, 1}, {2, 1}, {3, 2}, {4, 2}}, .size = 100 * MB}, .share = 0.93},
+    {"push-pipe-three", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH}, .size = 100 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.92},
+    {"push-pipe-third-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{2000, 1e9}}}}, .server = {PUSH, PUSH, PUSH}, .size = 60 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.85},
+    {"push-pipe-group", {{{20, 20}, {50, 50}, {100, 10}}, .servers = 1, .server = {PUSH}, .size = 60 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.9},
+    {"push-pipe-slow-consumer", {{{50, 20}, {50, 30}}, .server = {PUSH, PUSH}, .size = 10 * MB}, {.window_bytes = 4 * PLAIT_MIB, .consumer_mbit = 16}, .seconds = 5.4},
+    {"push-lossy-pair", {{{30, 40, .loss = 1}, {30, 40, .loss = 0.1}}, .server = {PUSH, PUSH}, .size = 40 * MB}, .share = 0.88},
+    {"push-very-far", {{{50, 700}}, .server = {PUSH}, .size = 40 * MB}, .share = 0.4},
+    {"push-falls-and-rises", {{{50, 20, .step = {{2000, 5}, {4000, 50}}}, {20, 30}}, .server = {PUSH, PUSH}, .size = 40 * MB}, .share = 0.85, .dup_percent = 6},
+    {"push-closes-after-3MB", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_CLOSE_AFTER, 3 * MB), PUSH}, .size = 40 * MB}, .share = 0.6},
+    {"push-stalls-after-3MB", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STALL_AFTER, 3 * MB), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.9},
+
+    /* each costs only the one who does it */
+    {"push-refused", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STREAM_STATUS, 400), PUSH}, .size = 40 * MB}, .share = 0.9},
+    {"push-busy", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STREAM_STATUS, 503), PUSH}, .size = 40 * MB}, .share = 0.85},
+    {"push-ignores-patterns", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STREAM_ALL), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95, .dup_percent = 10},
+    {"push-wrong-numbers", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STREAM_NUMBER, 1), PUSH, PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 1.3, .dup_percent = 30},
+    {"push-absurd-numbers", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STREAM_NUMBER, 1000000000), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
+    {"push-wrong-lengths", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STREAM_LENGTH, 1), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
+    {"push-leaves-blocks-out", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STREAM_SKIP, 3), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
+    {"push-sends-nothing", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STREAM_SKIP, 1), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
+    {"push-strange-frames", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STREAM_TYPE, 9), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
+    {"push-reports-errors", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STREAM_ERROR, 100, 3), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95, .dup_percent = 15},
+    {"push-forgets-the-group", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_STATUS, 404), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
+    {"push-refuses-steering", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_STATUS, 400), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
+    {"push-always-too-late", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_LATE, 5), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
+    {"push-lies", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH, PUSH_BUT(PLAIT_SIM_FAULT_OTHER_CONTENT, 0, 7), PUSH}, .size = 40 * MB}, .condemned = 2, .seconds = 8},
+    {"push-lies-late", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH, PUSH_BUT(PLAIT_SIM_FAULT_OTHER_CONTENT, 30 * MB, 7), PUSH}, .size = 40 * MB}, .condemned = 2, .seconds = 8},
+    {"push-one-of-two-lies-digest", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_OTHER_CONTENT, 0, 7), PUSH}, .size = 40 * MB}, {.digest = true}, .seconds = 30, .dup_percent = 110},
+    {"push-changes", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_CHANGE, SEC, 8), PUSH, PUSH}, .size = 60 * MB}, .condemned = 1, .seconds = 9},
     {"one-lane", {{{20, 20}, {50, 50}, {100, 10}}, .size = 40 * MB}, {.lanes_max = 1}, .share = 0.75},
 };
 /* clang-format on */

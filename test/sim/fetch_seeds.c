@@ -160,6 +160,43 @@ void fetch_seed_make(uint64_t seed, struct fetch_seed *s)
     s->config.calm_ms = s->calm_ms;
 }
 
+static struct plait_sim_fault stream_fault(struct plait_prng *g)
+{
+    static const struct plait_sim_fault menu[] = {
+        {PLAIT_SIM_FAULT_STREAM_STATUS, 400},   {PLAIT_SIM_FAULT_STREAM_STATUS, 503},
+        {PLAIT_SIM_FAULT_STREAM_ALL},           {PLAIT_SIM_FAULT_STREAM_NUMBER, UINT64_C(1) << 40},
+        {PLAIT_SIM_FAULT_STREAM_LENGTH, 1},     {PLAIT_SIM_FAULT_STREAM_SKIP, 1},
+        {PLAIT_SIM_FAULT_STREAM_SKIP, 5},       {PLAIT_SIM_FAULT_STREAM_TYPE, 7},
+        {PLAIT_SIM_FAULT_STREAM_ERROR, 40, 3},  {PLAIT_SIM_FAULT_STEER_STATUS, 404},
+        {PLAIT_SIM_FAULT_STEER_STATUS, 500},    {PLAIT_SIM_FAULT_STEER_LATE, 3},
+        {PLAIT_SIM_FAULT_CLOSE_AFTER, 1000000}, {PLAIT_SIM_FAULT_STALL_AFTER, 700000, 0, 3},
+        {PLAIT_SIM_FAULT_CRASH, PLAIT_S, 3 * PLAIT_S},
+        {PLAIT_SIM_FAULT_DEAD, PLAIT_S, 4 * PLAIT_S},
+    };
+
+    return menu[plait_prng_below(g, PLAIT_COUNT(menu))];
+}
+
+void fetch_seed_make_push(uint64_t seed, struct fetch_seed *s)
+{
+    fetch_seed_make(seed, s);
+    struct plait_prng g = {seed ^ UINT64_C(0x9e3779b97f4a7c15)};
+    for (unsigned i = 0; i < s->ways; i++) {
+        struct plait_sim_server_config *server = &s->row.server[i];
+        bool counts = server->fault[0].kind == PLAIT_SIM_FAULT_CONNS_ABOVE ||
+                      server->fault[0].kind == PLAIT_SIM_FAULT_BUSY_ABOVE;
+        server->takes_part = server->total_rate == 0 && !one_in(&g, 4) && !counts;
+        if (!server->takes_part || server->fault[0].kind != PLAIT_SIM_FAULT_NONE || !one_in(&g, 6))
+            continue;
+        server->fault[0] = stream_fault(&g);
+        s->server_faults = true;
+    }
+    if (s->ways > 1 && !s->server_faults && one_in(&g, 6))
+        s->config.way_from_ms[s->ways - 1] = 3000 * plait_prng_unit(&g);
+    if (s->config.way_from_ms[s->ways - 1] > 0)
+        s->server_faults = true; /* the time that is allowed does not know of it */
+}
+
 void fetch_seed_describe(const struct fetch_seed *s, FILE *to)
 {
     fprintf(to, "# seed %llu: %llu bytes, %u servers%s", (unsigned long long)s->seed,

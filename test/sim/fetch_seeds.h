@@ -24,6 +24,8 @@ struct fetch_seed_result {
 };
 
 void fetch_seed_make(uint64_t seed, struct fetch_seed *out);
+/* The same world, in which most servers take part in parallel HTTP; some do it wrong, some die or come late. */
+void fetch_seed_make_push(uint64_t seed, struct fetch_seed *out);
 void fetch_seed_describe(const struct fetch_seed *s, FILE *to);
 /* Returns false, with the reason in `why`, if an oracle does not hold. */
 bool fetch_seed_check(const struct fetch_seed *s, struct fetch_seed_result *out, char *why, size_t why_size);

@@ -6,6 +6,7 @@
  *                                               answer, --packets every arrival of bytes
  *      plait-sim fetch --seeds N [--from S]     random worlds S, S + 1, ...; --stats prints a line for each
  *      plait-sim fetch --seed S                 one of them, with its story
+ *      plait-sim fetch --push --seeds N         the same worlds, with servers that take part in parallel HTTP
  *      plait-sim fetch --golden FILE            trace hashes of scenarios and seeds, against a file; --update
  * writes it
  */
@@ -15,17 +16,19 @@
 
 #include "fetch_scenarios.h"
 #include "fetch_seeds.h"
+#include "tunnel_main.h"
 #include "units.h"
 
 #define SEEDS_PER_LINE 50
 #define GOLDEN_SEEDS   150
+#define GOLDEN_PUSH_SEEDS 60
 #define NAME_MAX_BYTES 64
 
 struct options {
     const char *scenario;
     const char *golden;
     uint64_t seeds, from;
-    bool one_seed, trace, packets, stats, update;
+    bool one_seed, trace, packets, stats, update, push;
 };
 
 /* ---- scenarios ---- */
@@ -83,7 +86,10 @@ static bool run_seed(const struct options *o, uint64_t seed)
     struct fetch_seed_result r;
     char why[256];
 
-    fetch_seed_make(seed, &s);
+    if (o->push)
+        fetch_seed_make_push(seed, &s);
+    else
+        fetch_seed_make(seed, &s);
     if (o->one_seed) {
         s.config.story = stdout;
         s.config.commands = o->trace || o->packets;
@@ -132,6 +138,11 @@ static bool golden_run(unsigned i, char name[NAME_MAX_BYTES], uint64_t *hash)
     } else if (i < fetch_scenario_count + GOLDEN_SEEDS) {
         snprintf(name, NAME_MAX_BYTES, "seed-%u", i - fetch_scenario_count);
         fetch_seed_make(i - fetch_scenario_count, &s);
+        plait_sim_fetch_run(&s.row, &s.config, &r);
+    } else if (i < fetch_scenario_count + GOLDEN_SEEDS + GOLDEN_PUSH_SEEDS) {
+        unsigned seed = i - fetch_scenario_count - GOLDEN_SEEDS;
+        snprintf(name, NAME_MAX_BYTES, "push-seed-%u", seed);
+        fetch_seed_make_push(seed, &s);
         plait_sim_fetch_run(&s.row, &s.config, &r);
     } else {
         return false;
@@ -186,7 +197,7 @@ static int check_golden(const char *path)
 static int usage(void)
 {
     fprintf(stderr,
-            "usage: plait-sim fetch [--scenario NAME | --seeds N [--from S] [--stats] | --seed S | --golden "
+            "usage: plait-sim fetch [--scenario NAME | --seeds N [--from S] [--stats] | --seed S | [--push] --golden "
             "FILE [--update]] [--trace | --packets]\n");
     return 2;
 }
@@ -198,7 +209,8 @@ static bool parse(int argc, char **argv, struct options *o)
         {"from", required_argument, NULL, 'f'},     {"seed", required_argument, NULL, 's'},
         {"golden", required_argument, NULL, 'g'},   {"update", no_argument, NULL, 'u'},
         {"trace", no_argument, NULL, 't'},          {"stats", no_argument, NULL, 'S'},
-        {"packets", no_argument, NULL, 'p'},        {0}};
+        {"packets", no_argument, NULL, 'p'},        {"push", no_argument, NULL, 'P'},
+        {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -229,6 +241,9 @@ static bool parse(int argc, char **argv, struct options *o)
         case 'p':
             o->packets = true;
             break;
+        case 'P':
+            o->push = true;
+            break;
         case 'S':
             o->stats = true;
             break;
@@ -243,6 +258,8 @@ int main(int argc, char **argv)
 {
     struct options o = {0};
 
+    if (argc >= 2 && strcmp(argv[1], "tunnel") == 0)
+        return tunnel_main(argc - 1, argv + 1);
     if (argc < 2 || strcmp(argv[1], "fetch") != 0 || !parse(argc - 1, argv + 1, &o))
         return usage();
     if (o.golden != NULL)

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "frame.h"
 #include "http_field.h"
+#include "plait_field.h"
 #include "units.h"
 
 static const struct {
@@ -84,6 +86,27 @@ static void read_partial(const struct plait_http_head *head, struct plait_answer
     out->head.size = range.has_total ? range.total : PLAIT_FETCH_UNKNOWN;
 }
 
+static bool is_frames(const struct plait_http_head *head)
+{
+    size_t len;
+    const char *value = plait_http_head_get(head, PLAIT_HTTP_CONTENT_TYPE, &len);
+
+    return plait_text_is(plait_text_of(value, strcspn(value, "; \t")), PLAIT_FRAME_MEDIA_TYPE);
+}
+
+static void read_frames(const struct plait_http_head *head, struct plait_answer *out)
+{
+    size_t block_len, size_len;
+    const char *block = plait_http_head_get(head, PLAIT_HTTP_PLAIT_BLOCK, &block_len);
+    const char *size = plait_http_head_get(head, PLAIT_HTTP_PLAIT_SIZE, &size_len);
+
+    out->head.kind = PLAIT_FETCH_HEAD_FRAMES;
+    out->head.size = PLAIT_FETCH_UNKNOWN;
+    if (plait_field_block_parse(block, block_len, &out->head.block_bytes) != PLAIT_OK ||
+        (size_len > 0 && plait_field_size_parse(size, size_len, &out->head.size) != PLAIT_OK))
+        refuse(out, PLAIT_FETCH_END_REFUSED, "the server sends blocks but does not say of which size");
+}
+
 static void read_whole(const struct plait_http_head *head, struct plait_answer *out)
 {
     size_t len, encoding_len;
@@ -137,8 +160,12 @@ static void read_other(const struct plait_http_head *head, struct plait_answer *
 
 void plait_answer_read(const struct plait_http_head *head, int64_t now_unix_s, struct plait_answer *out)
 {
+    size_t len;
+    const char *version = plait_http_head_get(head, PLAIT_HTTP_PLAIT, &len);
+
     memset(out, 0, sizeof *out);
     out->good = true;
+    out->head.takes_part = plait_field_version_is_known(version, len);
     if ((head->status == 200 || head->status == 206) && is_encoded(head)) {
         refuse(out, PLAIT_FETCH_END_REFUSED,
                "the server sends the file in another encoding than was asked for");
@@ -146,7 +173,10 @@ void plait_answer_read(const struct plait_http_head *head, int64_t now_unix_s, s
     }
     switch (head->status) {
     case 200:
-        read_whole(head, out);
+        if (out->head.takes_part && is_frames(head))
+            read_frames(head, out);
+        else
+            read_whole(head, out);
         break;
     case 206:
         read_partial(head, out);

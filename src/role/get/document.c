@@ -23,7 +23,8 @@
 static bool is_source(const struct plait_get *g, const char *url)
 {
     for (int i = 0; i < g->source_count; i++)
-        if (strcmp(g->sources[i].url, url) == 0)
+        if (strcmp(g->sources[i].url, url) == 0 ||
+            (g->sources[i].redirect != NULL && strcmp(g->sources[i].redirect, url) == 0))
             return true;
     return false;
 }
@@ -70,6 +71,36 @@ static void add_linked(struct plait_get *g, const char *url, bool secure, unsign
         return;
     if (add_source(g, url, PLAIT_SOURCE_LINK, LINK_PRIORITY + priority) == PLAIT_OK)
         g->links_added++;
+}
+
+void get_director_source(struct plait_get *g, const char *url, bool secure, unsigned priority)
+{
+    bool vouched = g->digest.alg != PLAIT_DIGEST_NONE && !plait_digest_alg_is_weak(g->digest.alg);
+    bool ours = false;
+
+    if (secure && !plait_url_is_https(url) && !vouched)
+        return;
+    if (add_source(g, url, PLAIT_SOURCE_DOCUMENT, priority) != PLAIT_ERR_STATE || g->fetch == NULL)
+        return;
+    for (int i = 0; i < g->path_count; i++) {
+        if (strcmp(g->sources[g->paths[i].source].url, url) != 0)
+            continue;
+        ours |= !g->paths[i].left;
+        plait_fetch_hurry_path(g->fetch, g->loop.now, i); /* it may have been given up for a while */
+    }
+    for (int i = 0; !ours && i < g->source_count; i++)
+        if (strcmp(g->sources[i].url, url) == 0)
+            (void)get_add_paths(g, i);
+}
+
+void get_source_left(struct plait_get *g, const char *url)
+{
+    for (int i = 0; g->fetch != NULL && i < g->path_count; i++) {
+        if (g->paths[i].left || strcmp(g->sources[g->paths[i].source].url, url) != 0)
+            continue;
+        g->paths[i].left = true;
+        plait_fetch_stop_path(g->fetch, g->loop.now, i);
+    }
 }
 
 /* ---- what a document says ---- */
@@ -359,10 +390,19 @@ static void take_url(struct plait_get *g, const char *url, unsigned priority)
         read_local(g, url);
         return;
     }
+    if (get_is_director_url(url)) {
+        if (get_add_director(g, url, true) != PLAIT_OK)
+            get_end(g, PLAIT_GET_USAGE, "%s is no director's name for a stream; it is plait://HOST:PORT/NAME", url);
+        return;
+    }
+    if (strstr(url, "://") == NULL && (g->opt->servers != NULL || g->opt->ask_lan)) {
+        get_take_name(g, url);
+        return;
+    }
     if (!plait_url_is_http(url)) {
         get_end(
             g, PLAIT_GET_USAGE,
-            "%s is neither a URL of http:// or https:// nor a file that ends in .meta4; see plait get --help",
+            "%s is neither a URL of http://, https:// or plait:// nor a file that ends in .meta4; see plait get --help",
             url);
         return;
     }

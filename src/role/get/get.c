@@ -34,10 +34,14 @@ void get_end(struct plait_get *g, int exit_status, const char *format, ...)
 bool get_add_paths(struct plait_get *g, int source)
 {
     for (size_t r = 0; r < g->routes.count; r++) {
+        if (!get_route_reaches(g, r, source))
+            continue;
         int path = plait_fetch_add_path(g->fetch, g->loop.now, source);
         if (path < 0)
             return false;
         g->paths[path] = (struct get_path){.source = source, .route = (int)r};
+        if (g->routes.list[r].proxy != NULL) /* the source sees only the proxy */
+            plait_fetch_set_own_letter(g->fetch, path);
         g->path_count = path + 1;
     }
     return true;
@@ -85,6 +89,7 @@ static bool new_fetch(struct plait_get *g)
         .give_up_ns = g->opt->give_up_ns,
         .digest_known = g->digest.alg != PLAIT_DIGEST_NONE,
         .seed = g->loop.now ^ (uint64_t)getpid(),
+        .streams = !g->opt->ranges_only && get_make_group(g),
     };
 
     g->fetch = plait_fetch_new(&config, g->loop.now);
@@ -129,7 +134,14 @@ void get_back_to_fetch(struct plait_get *g)
 
 void get_have_sources(struct plait_get *g)
 {
-    if (g->source_count == 0)
+    const char *shown = "", *reason = get_director_reason(g, &shown);
+
+    if (g->source_count == 0 && g->director_count > 0)
+        get_end(g, PLAIT_GET_SOURCES, "%s: %s; check the address, and what servers are registered there", shown,
+                reason);
+    else if (g->source_count == 0 && g->lan != NULL)
+        get_end(g, PLAIT_GET_SOURCES, "nobody on the local network says that he holds %s; check the name", g->opt->urls[0]);
+    else if (g->source_count == 0)
         get_end(g, PLAIT_GET_SOURCES,
                 "%s names no source of http or https that could be used; name URLs instead",
                 g->document_shown);
@@ -245,12 +257,19 @@ static void store_on(struct plait_get *g)
     g->sink->ops->finish(g->sink, g->status.size);
 }
 
+/* Without another source there is nothing to begin with until somebody has answered. */
+static bool is_lan_awaited(const struct plait_get *g)
+{
+    return g->source_count == 0 && get_lan_pending(g);
+}
+
 static void look(struct plait_get *g)
 {
     get_ask_documents(g);
+    get_ask_directors(g);
     switch (g->stage) {
     case STAGE_START:
-        if (!get_documents_pending(g) && !g->ending)
+        if (!get_documents_pending(g) && !get_directors_pending(g) && !is_lan_awaited(g) && !g->ending)
             get_have_sources(g);
         break;
     case STAGE_FETCH:
@@ -285,6 +304,7 @@ static void begin_stop(struct plait_get *g)
     get_drop_doubt(g);
     if (g->document_lane != NULL)
         plait_http_lane_drop(g->document_lane);
+    get_drop_directors(g);
     get_cancel_keepers(g);
     if (g->exit_status != PLAIT_GET_DONE && g->exit_status != PLAIT_GET_CONTENT && g->journal != NULL)
         plait_journal_file_stop(g->journal, on_journal_stopped);
@@ -487,6 +507,8 @@ static void close_handles(struct plait_get *g)
     get_free_lanes(g);
     get_drop_doubt(g);
     get_drop_documents(g);
+    get_free_directors(g);
+    get_close_lan(g);
     plait_http_free(g->http);
     plait_netlink_monitor_free(g->monitor);
     plait_timer_close(&g->deadline);
@@ -510,6 +532,7 @@ static void free_all(struct plait_get *g)
     plait_routes_done(&g->routes);
     free(g->name);
     free(g->proposed_name);
+    free(g->lan);
     plait_loop_done(&g->loop);
     free(g);
 }

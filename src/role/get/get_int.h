@@ -5,6 +5,10 @@
  *      document.c  Metalink documents, local and remote, and Link fields: where sources come from
  *      output.c    the name, the sink, and what an earlier run left
  *      lanes.c     the fetch's commands become requests, responses go to the fetch
+ *      director.c  directors: who holds the stream, at first and as it changes
+ *      lan.c       the question to the local network
+ *      name.c      a stream that is named without a server
+ *      stream.c    what requests of streams say, and steering
  *      doubt.c     whether what an earlier run left is still what the source has
  *      keep.c      the fetch's store, the journal, the digests
  *      tell.c      what people and logs get to know
@@ -19,6 +23,7 @@
 #ifndef PLAIT_GET_INT_H
 #define PLAIT_GET_INT_H
 
+#include "events.h"
 #include "fetch.h"
 #include "get.h"
 #include "http.h"
@@ -27,6 +32,7 @@
 #include "metalink.h"
 #include "name.h"
 #include "netlink.h"
+#include "plait_field.h"
 #include "resume.h"
 #include "route.h"
 #include "sink.h"
@@ -43,6 +49,7 @@ struct get_path {
     char local[PLAIT_ADDRESS_TEXT_MAX];
     char reason[PLAIT_HTTP_REASON_MAX];
     bool told;                  /* that it does not answer */
+    bool left;                  /* a director said that its source holds the stream no longer */
     uint64_t first_at, last_at; /* when its first and its latest bytes came; 0 = none yet */
     uint64_t bytes;             /* of bodies */
 };
@@ -52,11 +59,45 @@ struct get_lane {
     int id, path;
     struct plait_http_lane *http;
     char *asked; /* the URL of the request */
-    bool had_head, whole;
+    bool had_head, whole, stream;
     bool waits;  /* its next bytes lie beyond the window */
     uint64_t lo; /* asked for from here */
     uint64_t at;
     int status;
+};
+
+#define GET_DIRECTORS_MAX 8
+#define GET_REACHES_MAX   64
+
+struct get_director {
+    struct plait_get *g;
+    char *url, *shown; /* the latter without user and password */
+    bool certain;      /* the user has said that it is one */
+    bool good;         /* answers with events */
+    bool heard;        /* has told a snapshot, since it was asked */
+    bool over;         /* it is none */
+    bool dropped;
+    uint64_t asked_at;
+    struct plait_http_lane *lane;
+    struct plait_events_reader reader;
+    char reason[PLAIT_HTTP_REASON_MAX];
+};
+
+/* What a relay reaches that a director told of. */
+struct get_reach {
+    char *texts[GET_REACHES_MAX];
+    size_t count;
+};
+
+/* Steers one source. */
+struct get_steer {
+    struct plait_get *g;
+    struct plait_http_lane *http; /* a connection of its own; NULL = none yet */
+    int path;                     /* that it goes over */
+    uint32_t serial;
+    bool answered;
+    enum plait_fetch_steered how;
+    uint64_t at;
 };
 
 /* A Metalink document that is being fetched, or waits for that. */
@@ -105,6 +146,15 @@ struct plait_get {
     int path_count;
     struct get_lane *lanes[LANES_TOTAL];
     bool lanes_wait; /* some, for the window to move */
+    struct get_director directors[GET_DIRECTORS_MAX]; /* asked one after the other */
+    size_t director_count, director_at;
+    uint64_t director_after, director_again_ns; /* the next is not asked before; and how long to wait */
+    bool director_heard, directors_failed;      /* some has told of sources; all were asked in vain */
+    struct get_lan *lan; /* owned; NULL = is not asked */
+    struct get_reach *reaches[PLAIT_ROUTES_MAX]; /* NULL = everything */
+    uint8_t group[PLAIT_GROUP_ID_BYTES]; /* of this transfer's streams */
+    bool has_group;
+    struct get_steer *steers[PLAIT_FETCH_SOURCES_MAX];
 
     char document_shown[PLAIT_HTTP_REASON_MAX]; /* the latest that was used */
     struct get_document documents[DOCUMENTS_MAX];
@@ -199,6 +249,50 @@ void get_excuse_lanes(struct plait_get *g);
 void get_look_at_routes(struct plait_get *g);
 /* Headers and user for a request to `url`; returns how many headers were put into `out`. */
 size_t get_headers_for(const struct plait_get *g, const char *url, const char **out, const char **user);
+
+/* A director tells of a source: it is added, also to a fetch that runs, or comes back. */
+void get_director_source(struct plait_get *g, const char *url, bool secure, unsigned priority);
+/* It holds the stream no longer. */
+void get_source_left(struct plait_get *g, const char *url);
+
+/* director.c */
+bool get_is_director_url(const char *url);
+/* `certain`: it is one; otherwise it is asked. PLAIT_ERR_LIMIT, PLAIT_ERR_FORMAT, PLAIT_ERR_NOMEM. */
+int get_add_director(struct plait_get *g, const char *url, bool certain);
+/* A director that was named has not yet answered. */
+bool get_directors_pending(const struct plait_get *g);
+/* The next one is asked, if it is time. */
+void get_ask_directors(struct plait_get *g);
+/* Why there is nothing to be had from them. */
+const char *get_director_reason(const struct plait_get *g, const char **shown);
+/* Whether the route, if a director told of it, leads to the source. */
+bool get_route_reaches(const struct plait_get *g, size_t route, int source);
+void get_drop_directors(struct plait_get *g);
+void get_free_directors(struct plait_get *g);
+
+/* lan.c */
+/* Once. */
+void get_ask_lan(struct plait_get *g, const char *name);
+/* Answers may still come. */
+bool get_lan_pending(const struct plait_get *g);
+void get_close_lan(struct plait_get *g);
+
+/* name.c */
+void get_take_name(struct plait_get *g, const char *name);
+
+/* stream.c */
+#define GET_STREAM_HEADERS_MAX 8
+#define GET_STREAM_TEXT_MAX    (PLAIT_FIELD_BLOCKS_SIZE + PLAIT_PATTERN_LETTERS_MAX + 1024)
+/* A random id for this transfer. False: there is none, and no streams. */
+bool get_make_group(struct plait_get *g);
+/* The fields of a request of streams, written into `text`; puts them after the `count` in `out` and returns how many
+ * there are now; 0 where they do not fit. */
+size_t get_stream_headers(const struct plait_get *g, const struct plait_source *source,
+                          const struct plait_fetch_stream *stream, bool opens, char text[GET_STREAM_TEXT_MAX],
+                          const char **out, size_t count);
+void get_steer(struct plait_get *g, const struct plait_fetch_cmd *cmd);
+void get_drop_steers(struct plait_get *g);
+void get_free_steers(struct plait_get *g);
 
 /* doubt.c */
 /* A part came over `path`: compare what an earlier run left, once. */

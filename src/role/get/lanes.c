@@ -96,6 +96,10 @@ static bool on_bad_head(struct get_lane *l, const struct plait_answer *answer)
     enum plait_fetch_outcome outcome = answer->outcome;
 
     note_failure(l, answer->reason);
+    if (l->stream) { /* it may still serve ranges: that is for the fetch to find out */
+        plait_fetch_on_end(l->g->fetch, l->g->loop.now, l->id, outcome, answer->retry_after_ns);
+        return false;
+    }
     if (l->status == 403 && is_crowded(l, source))
         outcome = PLAIT_FETCH_END_BUSY;
     else if (outcome == PLAIT_FETCH_END_REFUSED && plait_source_forget_redirect(source, l->asked))
@@ -154,6 +158,10 @@ static bool on_good_head(struct get_lane *l, const struct plait_http_head *http,
         return ask_again(l, "another server answers behind the same address; asking again");
     if (!is_as_left(g, s, head->version, head->size) || !get_name_output(g, http))
         return false;
+    if (s->redirect != NULL && s->origin == PLAIT_SOURCE_USER && !s->director_asked) {
+        s->director_asked = true; /* a director sends plain clients to a server, too */
+        (void)get_add_director(g, s->url, false);
+    }
     l->whole = head->kind == PLAIT_FETCH_HEAD_WHOLE;
     s->refusals = 0;
     if (plait_fetch_on_head(g->fetch, g->loop.now, l->id, head) != PLAIT_FETCH_READ) {
@@ -274,23 +282,32 @@ static struct get_lane *lane_for(struct plait_get *g, int id, int path)
 static int send_request(struct plait_get *g, struct get_lane *l, const struct plait_fetch_cmd *cmd)
 {
     const struct plait_source *source = &g->sources[g->paths[cmd->path].source];
-    const char *headers[PLAIT_GET_HEADERS_MAX];
+    const char *headers[PLAIT_GET_HEADERS_MAX + GET_STREAM_HEADERS_MAX];
+    char text[GET_STREAM_TEXT_MAX];
+    bool range = !cmd->whole && !cmd->is_stream;
     struct plait_http_request request = {
         .headers = headers,
-        .if_range = cmd->whole ? NULL : plait_source_if_range(source),
-        .lo = cmd->whole ? PLAIT_HTTP_NO_RANGE : cmd->lo,
-        .hi = cmd->hi == PLAIT_FETCH_UNKNOWN ? PLAIT_HTTP_NO_RANGE : cmd->hi,
+        .if_range = range ? plait_source_if_range(source) : NULL,
+        .lo = range ? cmd->lo : PLAIT_HTTP_NO_RANGE,
+        .hi = range && cmd->hi != PLAIT_FETCH_UNKNOWN ? cmd->hi : PLAIT_HTTP_NO_RANGE,
     };
 
     free(l->asked);
     l->asked = strdup(plait_source_address(source));
     l->had_head = l->whole = l->waits = false;
+    l->stream = cmd->is_stream;
     l->at = 0;
     l->lo = cmd->lo;
     if (l->asked == NULL)
         return PLAIT_ERR_NOMEM;
     request.url = l->asked;
     request.header_count = get_headers_for(g, l->asked, headers, &request.user);
+    if (cmd->is_stream) {
+        request.header_count =
+            get_stream_headers(g, source, &cmd->stream, true, text, headers, request.header_count);
+        if (request.header_count == 0)
+            return PLAIT_ERR_LIMIT;
+    }
     return plait_http_lane_get(l->http, &request);
 }
 
@@ -303,6 +320,10 @@ void get_do_command(struct plait_get *g, const struct plait_fetch_cmd *cmd)
             plait_http_lane_drop(g->lanes[cmd->lane]->http);
         return;
     }
+    if (cmd->kind == PLAIT_FETCH_STEER) {
+        get_steer(g, cmd);
+        return;
+    }
     l = lane_for(g, cmd->lane, cmd->path);
     if (l == NULL || send_request(g, l, cmd) != PLAIT_OK)
         plait_fetch_on_end(g->fetch, g->loop.now, cmd->lane, PLAIT_FETCH_END_UNREACHABLE, 0);
@@ -313,10 +334,12 @@ void get_drop_lanes(struct plait_get *g)
     for (int i = 0; i < LANES_TOTAL; i++)
         if (g->lanes[i] != NULL)
             plait_http_lane_drop(g->lanes[i]->http);
+    get_drop_steers(g);
 }
 
 void get_free_lanes(struct plait_get *g)
 {
+    get_free_steers(g);
     for (int i = 0; i < LANES_TOTAL; i++) {
         if (g->lanes[i] == NULL)
             continue;

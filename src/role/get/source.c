@@ -45,9 +45,14 @@ static bool is_strong(const char *etag)
     return etag[0] != '\0' && plait_etag_parse(etag, strlen(etag), &parsed) == PLAIT_OK && !parsed.weak;
 }
 
+const char *plait_source_strong_tag(const struct plait_source *s)
+{
+    return is_strong(s->etag) && !s->etag_differs ? s->etag : NULL;
+}
+
 const char *plait_source_if_range(const struct plait_source *s)
 {
-    if (is_strong(s->etag) && !s->etag_differs)
+    if (plait_source_strong_tag(s) != NULL)
         return s->etag;
     return s->last_modified[0] != '\0' && s->last_modified_strong ? s->last_modified : NULL;
 }

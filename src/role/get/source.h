@@ -33,6 +33,7 @@ struct plait_source {
     bool etag_differs;                     /* between machines: not to be relied on */
     bool heard;                            /* what it says of digests and of other sources was taken */
     unsigned refusals;                     /* since its last good answer */
+    bool director_asked;                   /* whether its URL is a director's */
     bool served_part;                      /* answered with a part, at least once */
     char etag[PLAIT_SOURCE_VALIDATOR_MAX]; /* of the first good answer, or "" */
     char last_modified[PLAIT_SOURCE_VALIDATOR_MAX];
@@ -52,6 +53,9 @@ void plait_source_done(struct plait_source *s);
 const char *plait_source_address(const struct plait_source *s);
 /* What to send as If-Range; NULL = nothing that would be sure. */
 const char *plait_source_if_range(const struct plait_source *s);
+
+/* Its strong ETag; NULL = none that could be relied on. */
+const char *plait_source_strong_tag(const struct plait_source *s);
 
 enum plait_source_judgement {
     PLAIT_SOURCE_SAME,  /* go on with `version` */

@@ -69,6 +69,16 @@ static void describe_path(struct plait_get *g, int index, struct plait_get_path 
         plait_fetch_get_path(g->fetch, g->loop.now, index, &out->info);
 }
 
+static void describe_pattern(const struct plait_get *g, char out[PLAIT_GET_PATTERN_MAX + 1])
+{
+    uint8_t letters[PLAIT_GET_PATTERN_MAX];
+    size_t n = plait_fetch_get_pattern(g->fetch, letters, PLAIT_GET_PATTERN_MAX);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = plait_letter(letters[i]);
+    out[n] = '\0';
+}
+
 static void describe(struct plait_get *g, struct plait_get_path paths[PLAIT_FETCH_PATHS_MAX],
                      struct plait_get_progress *out)
 {
@@ -85,6 +95,8 @@ static void describe(struct plait_get *g, struct plait_get_path paths[PLAIT_FETC
     };
     if (g->fetch != NULL)
         plait_fetch_get_status(g->fetch, g->loop.now, &out->fetch);
+    if (g->fetch != NULL && out->phase == PLAIT_GET_PHASE_FETCH)
+        describe_pattern(g, out->pattern);
     if (out->phase == PLAIT_GET_PHASE_CHECK) {
         out->phase_done = atomic_load(&g->resume.read_bytes);
         out->phase_total = g->resume.total_bytes;
@@ -186,8 +198,14 @@ static void say_event(struct plait_get *g, const struct plait_fetch_event *e)
     case PLAIT_FETCH_EV_CHANGED:
         get_say(g, PLAIT_GET_WARNING, "%s changed while it was being fetched", shown(g, e->source));
         break;
+    case PLAIT_FETCH_EV_NO_STREAM:
+        get_say(g, PLAIT_GET_NOTE, "%s does not push what it is asked for; it is asked for parts instead",
+                shown(g, e->source));
+        break;
     case PLAIT_FETCH_EV_SIZE:
     case PLAIT_FETCH_EV_STEAL:
+    case PLAIT_FETCH_EV_STREAM:
+    case PLAIT_FETCH_EV_REPATTERN:
         break;
     }
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/ioprio.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -271,8 +272,9 @@ static void *run(void *arg)
     struct plait_digest_cache *c = arg;
     uint8_t sha256[PLAIT_SHA256_LEN];
 
-    /* On Linux this is of the calling thread alone: answers go before digests. */
+    /* On Linux both are of the calling thread alone: answers go before digests, also at the disk. */
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
+    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
     pthread_mutex_lock(&c->lock);
     for (;;) {
         while (c->queue_len == 0 && !atomic_load(&c->stopping))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "reply.h"
+#include "reply_stream.h"
 #include "units.h"
 
 static int64_t nanoseconds(clockid_t clock)
@@ -92,6 +93,11 @@ static bool is_safe_method(const char *method)
            strcmp(method, MHD_HTTP_METHOD_OPTIONS) == 0;
 }
 
+static bool is_steering(const struct plait_exchange *x)
+{
+    return strcmp(x->method, MHD_HTTP_METHOD_POST) == 0 && plait_exchange_field(x, "Plait-Stream") != NULL;
+}
+
 static unsigned status_of(int rc)
 {
     switch (rc) {
@@ -133,6 +139,24 @@ static bool open_index(const struct plait_exchange *x, char path[PLAIT_TARGET_PA
     return false;
 }
 
+/* Takes the descriptor. */
+static enum MHD_Result answer_file(struct plait_exchange *x, int fd, const struct stat *st, const char *path)
+{
+    struct plait_stream_ask ask;
+    bool answered = false;
+
+    if (x->head)
+        return plait_reply_file(x, fd, st, path);
+    if (plait_reply_stream_asked(x, &ask))
+        return plait_reply_stream(x, &ask, fd, st, path);
+    if (x->server->follow && plait_exchange_field(x, MHD_HTTP_HEADER_RANGE) == NULL) {
+        enum MHD_Result result = plait_reply_growing(x, fd, st, path, &answered);
+        if (answered)
+            return result;
+    }
+    return plait_reply_file(x, fd, st, path);
+}
+
 static enum MHD_Result answer_directory(struct plait_exchange *x, int fd)
 {
     char path[PLAIT_TARGET_PATH_SIZE];
@@ -143,7 +167,9 @@ static enum MHD_Result answer_directory(struct plait_exchange *x, int fd)
     if (!x->target.directory)
         return plait_reply_slash(x);
     if (!json && x->target.format == PLAIT_TARGET_ANY && open_index(x, path, &index, &st))
-        return plait_reply_file(x, index, &st, path);
+        return answer_file(x, index, &st, path);
+    if (is_steering(x))
+        return plait_reply_error(x, MHD_HTTP_METHOD_NOT_ALLOWED);
     if (!x->server->listings)
         return plait_reply_error(x, MHD_HTTP_FORBIDDEN);
     return plait_reply_listing(x, fd, json);
@@ -164,7 +190,7 @@ static enum MHD_Result answer_target(struct plait_exchange *x)
     if (rc != PLAIT_OK)
         return plait_reply_error(x, status_of(rc));
     if (S_ISREG(st.st_mode) && !x->target.directory)
-        return plait_reply_file(x, fd, &st, x->target.path);
+        return answer_file(x, fd, &st, x->target.path);
     enum MHD_Result result =
         S_ISDIR(st.st_mode) ? answer_directory(x, fd) : plait_reply_error(x, MHD_HTTP_NOT_FOUND);
     close(fd);
@@ -176,7 +202,7 @@ static enum MHD_Result answer(struct plait_exchange *x)
     if (has_body(x))
         return plait_reply_error(x, is_safe_method(x->method) ? MHD_HTTP_CONTENT_TOO_LARGE
                                                               : MHD_HTTP_METHOD_NOT_ALLOWED);
-    if (!is_safe_method(x->method))
+    if (!is_safe_method(x->method) && !is_steering(x))
         return plait_reply_error(x, MHD_HTTP_METHOD_NOT_ALLOWED);
     if (strcmp(x->method, MHD_HTTP_METHOD_OPTIONS) == 0)
         return plait_reply_options(x);

@@ -21,7 +21,7 @@
 /* From here on the kernel may read further ahead than it would of itself. */
 #define READ_AHEAD_MIN PLAIT_MIB
 
-static void add(struct MHD_Response *response, const char *name, const char *value)
+void plait_reply_add(struct MHD_Response *response, const char *name, const char *value)
 {
     /* Without memory a field is missing; the answer is still true. */
     if (response != NULL)
@@ -33,9 +33,9 @@ enum MHD_Result plait_reply_send(struct plait_exchange *x, unsigned status, stru
 {
     if (response == NULL)
         return MHD_NO;
-    add(response, "Plait", "1");
+    plait_reply_add(response, "Plait", "1");
     if (atomic_load(&x->server->leaving))
-        add(response, MHD_HTTP_HEADER_CONNECTION, "close");
+        plait_reply_add(response, MHD_HTTP_HEADER_CONNECTION, "close");
     x->status = status;
     x->body_len = x->head ? 0 : body_len;
     plait_clients_answering(x->server->clients, x->fd, file_fd, file_end);
@@ -47,31 +47,30 @@ enum MHD_Result plait_reply_send(struct plait_exchange *x, unsigned status, stru
 static enum MHD_Result send_text(struct plait_exchange *x, unsigned status, struct MHD_Response *response,
                                  uint64_t len)
 {
-    add(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
+    plait_reply_add(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
     return plait_reply_send(x, status, response, len, -1, 0);
 }
 
-/* The status and its name, with fields still to be added. */
-static struct MHD_Response *make_error(unsigned status, size_t *len)
+struct MHD_Response *plait_reply_make_error(unsigned status, size_t *len)
 {
     char text[128];
     int n = snprintf(text, sizeof text, "%u %s\n", status, MHD_get_reason_phrase_for(status));
 
     *len = plait_min_u64((uint64_t)n, sizeof text - 1);
     struct MHD_Response *response = MHD_create_response_from_buffer(*len, text, MHD_RESPMEM_MUST_COPY);
-    add(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8");
+    plait_reply_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8");
     return response;
 }
 
 enum MHD_Result plait_reply_error(struct plait_exchange *x, unsigned status)
 {
     size_t len;
-    struct MHD_Response *response = make_error(status, &len);
+    struct MHD_Response *response = plait_reply_make_error(status, &len);
 
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        add(response, MHD_HTTP_HEADER_ALLOW, METHODS);
+        plait_reply_add(response, MHD_HTTP_HEADER_ALLOW, METHODS);
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
-        add(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+        plait_reply_add(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
     return send_text(x, status, response, len);
 }
 
@@ -79,7 +78,7 @@ enum MHD_Result plait_reply_options(struct plait_exchange *x)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
 
-    add(response, MHD_HTTP_HEADER_ALLOW, METHODS);
+    plait_reply_add(response, MHD_HTTP_HEADER_ALLOW, METHODS);
     return plait_reply_send(x, MHD_HTTP_NO_CONTENT, response, 0, -1, 0);
 }
 
@@ -91,8 +90,8 @@ enum MHD_Result plait_reply_slash(struct plait_exchange *x)
     if (plait_target_encode(x->target.path, path, sizeof path) != PLAIT_OK)
         return plait_reply_error(x, MHD_HTTP_NOT_FOUND);
     snprintf(location, sizeof location, "/%s/", path);
-    struct MHD_Response *response = make_error(MHD_HTTP_MOVED_PERMANENTLY, &len);
-    add(response, MHD_HTTP_HEADER_LOCATION, location);
+    struct MHD_Response *response = plait_reply_make_error(MHD_HTTP_MOVED_PERMANENTLY, &len);
+    plait_reply_add(response, MHD_HTTP_HEADER_LOCATION, location);
     return send_text(x, MHD_HTTP_MOVED_PERMANENTLY, response, len);
 }
 
@@ -114,8 +113,9 @@ enum MHD_Result plait_reply_listing(struct plait_exchange *x, int fd, bool json)
     struct MHD_Response *response = MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
     if (response == NULL)
         free(text);
-    add(response, MHD_HTTP_HEADER_CONTENT_TYPE, json ? "application/json" : "text/html; charset=utf-8");
-    add(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
+    plait_reply_add(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                    json ? "application/json" : "text/html; charset=utf-8");
+    plait_reply_add(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
     return send_text(x, MHD_HTTP_OK, response, len);
 }
 
@@ -130,31 +130,38 @@ struct file {
 };
 
 /* RFC 9530: of the whole file, whatever part of it is sent. */
-static void add_digest(struct plait_exchange *x, const struct file *f, struct MHD_Response *response)
+static void add_digest(struct plait_exchange *x, struct MHD_Response *response, const struct stat *st,
+                       const char *path)
 {
     char value[64] = "sha-256=:";
     uint8_t sha256[PLAIT_SHA256_LEN];
 
     if (x->server->digests == NULL)
         return;
-    if (!plait_digest_cache_find(x->server->digests, f->st, sha256)) {
-        plait_digest_cache_ask(x->server->digests, f->path, f->st);
+    if (!plait_digest_cache_find(x->server->digests, st, sha256)) {
+        plait_digest_cache_ask(x->server->digests, path, st);
         return;
     }
     size_t len = strlen(value);
     len += (size_t)EVP_EncodeBlock((unsigned char *)value + len, sha256, sizeof sha256);
     value[len++] = ':';
     value[len] = '\0';
-    add(response, "Repr-Digest", value);
+    plait_reply_add(response, "Repr-Digest", value);
+}
+
+void plait_reply_add_version(struct plait_exchange *x, struct MHD_Response *response, const struct stat *st,
+                             const struct plait_version *version, const char *path)
+{
+    plait_reply_add(response, MHD_HTTP_HEADER_ETAG, version->etag);
+    if (version->last_modified[0] != '\0')
+        plait_reply_add(response, MHD_HTTP_HEADER_LAST_MODIFIED, version->last_modified);
+    add_digest(x, response, st, path);
 }
 
 static void add_version(struct plait_exchange *x, const struct file *f, struct MHD_Response *response)
 {
-    add(response, MHD_HTTP_HEADER_ETAG, f->version.etag);
-    if (f->version.last_modified[0] != '\0')
-        add(response, MHD_HTTP_HEADER_LAST_MODIFIED, f->version.last_modified);
-    add(response, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
-    add_digest(x, f, response);
+    plait_reply_add_version(x, response, f->st, &f->version, f->path);
+    plait_reply_add(response, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
 }
 
 /* For TLS, whose records are made in our memory: read here, in larger pieces than libmicrohttpd would. */
@@ -218,7 +225,7 @@ static enum MHD_Result send_whole(struct plait_exchange *x, struct file *f, unsi
 
     add_version(x, f, response);
     if (status == MHD_HTTP_OK)
-        add(response, MHD_HTTP_HEADER_CONTENT_TYPE, f->type);
+        plait_reply_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, f->type);
     return plait_reply_send(x, status, response, status == MHD_HTTP_OK ? f->size : 0, fd, f->size);
 }
 
@@ -230,8 +237,8 @@ static enum MHD_Result send_range(struct plait_exchange *x, struct file *f, stru
 
     snprintf(value, sizeof value, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, range.lo, range.hi - 1, f->size);
     add_version(x, f, response);
-    add(response, MHD_HTTP_HEADER_CONTENT_TYPE, f->type);
-    add(response, MHD_HTTP_HEADER_CONTENT_RANGE, value);
+    plait_reply_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, f->type);
+    plait_reply_add(response, MHD_HTTP_HEADER_CONTENT_RANGE, value);
     return plait_reply_send(x, MHD_HTTP_PARTIAL_CONTENT, response, range.hi - range.lo, fd, range.hi);
 }
 
@@ -262,7 +269,7 @@ static enum MHD_Result send_parts(struct plait_exchange *x, struct file *f,
     if (response == NULL)
         plait_multipart_free(parts);
     add_version(x, f, response);
-    add(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    plait_reply_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     return plait_reply_send(x, MHD_HTTP_PARTIAL_CONTENT, response, len, -1, 0);
 }
 
@@ -270,11 +277,11 @@ static enum MHD_Result send_unsatisfiable(struct plait_exchange *x, struct file 
 {
     char value[64];
     size_t len;
-    struct MHD_Response *response = make_error(MHD_HTTP_RANGE_NOT_SATISFIABLE, &len);
+    struct MHD_Response *response = plait_reply_make_error(MHD_HTTP_RANGE_NOT_SATISFIABLE, &len);
 
     close(f->fd);
     snprintf(value, sizeof value, "bytes */%" PRIu64, f->size);
-    add(response, MHD_HTTP_HEADER_CONTENT_RANGE, value);
+    plait_reply_add(response, MHD_HTTP_HEADER_CONTENT_RANGE, value);
     return plait_reply_send(x, MHD_HTTP_RANGE_NOT_SATISFIABLE, response, len, -1, 0);
 }
 

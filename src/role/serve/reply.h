@@ -10,6 +10,7 @@
 
 #include <sys/stat.h>
 
+#include "etag.h"
 #include "exchange.h"
 
 /* A short text with the status and its name. */
@@ -23,6 +24,15 @@ enum MHD_Result plait_reply_slash(struct plait_exchange *x);
 enum MHD_Result plait_reply_file(struct plait_exchange *x, int fd, const struct stat *st, const char *path);
 /* What lies in the directory, as JSON or HTML. Borrows the descriptor. */
 enum MHD_Result plait_reply_listing(struct plait_exchange *x, int fd, bool json);
+
+/* What answers are made of. `response` may be NULL; so may what make_error returns. */
+
+void plait_reply_add(struct MHD_Response *response, const char *name, const char *value);
+/* The status and its name, with fields still to be added; *len is the body's. */
+struct MHD_Response *plait_reply_make_error(unsigned status, size_t *len);
+/* ETag, Last-Modified, and the digest if it is known; otherwise it is asked for. */
+void plait_reply_add_version(struct plait_exchange *x, struct MHD_Response *response, const struct stat *st,
+                             const struct plait_version *version, const char *path);
 
 /*
  * Queues the response (taken; NULL without memory) with what all answers have in common. Where it is sent

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -26,6 +27,7 @@
 #include "loop.h"
 #include "pem.h"
 #include "privilege.h"
+#include "publish.h"
 #include "send_ahead.h"
 #include "server.h"
 #include "units.h"
@@ -34,6 +36,7 @@
 #define MIME_TYPES          "/etc/mime.types"
 #define DIGESTS_MAX         32768
 #define CONNECTIONS_DEFAULT 4096
+#define GROUPS_DEFAULT      1024
 /* Descriptors that are not of connections. */
 #define FDS_OWN             96
 #define FDS_OF_THREAD       8
@@ -41,7 +44,8 @@
 
 #define SWEEP_NS   PLAIT_S
 #define LEAVING_NS (50 * PLAIT_MS)
-#define TLS_LOOK_S 5 /* sweeps between two looks at the certificate */
+#define TLS_LOOK_S 5  /* sweeps between two looks at the certificate */
+#define LAN_LOOK_S 10 /* and at the interfaces */
 
 static const int signal_numbers[] = {SIGINT, SIGTERM, SIGHUP};
 #define SIGNALS PLAIT_COUNT(signal_numbers)
@@ -54,6 +58,8 @@ struct serve {
     size_t endpoint_count;
     struct plait_pem pem;
     struct plait_workers workers;
+    struct plait_secrets secrets;
+    struct plait_publish *publish;
     struct plait_loop loop;
     struct plait_accept accept;
     struct plait_signal signals[SIGNALS];
@@ -162,6 +168,22 @@ static int listen_everywhere(struct serve *s)
 
     for (size_t i = 0; i < count && rc == PLAIT_OK; i++)
         rc = listen_one(s, where[i]);
+    return rc;
+}
+
+static int load_secret(struct serve *s)
+{
+    const char *file = s->o->secret_file;
+    unsigned line;
+    int rc = file != NULL ? plait_secrets_load(file, &s->secrets, &line) : PLAIT_OK;
+
+    if (rc == PLAIT_ERR_FORMAT)
+        say(s, PLAIT_SERVE_ERROR, "%s, line %u: not KEY:SECRET with a secret of %d bytes or more", file, line,
+            PLAIT_SIGN_SECRET_MIN);
+    else if (rc == PLAIT_ERR_IO)
+        say(s, PLAIT_SERVE_ERROR, "cannot read the secret %s: %s", file, strerror(errno));
+    else if (rc != PLAIT_OK)
+        say(s, PLAIT_SERVE_ERROR, "cannot read the secret %s: %s", file, plait_err_name(rc));
     return rc;
 }
 
@@ -292,6 +314,16 @@ static int start_threads(struct serve *s)
     if (!s->o->no_digests &&
         plait_digest_cache_new(&s->server.digests, &s->server.root, DIGESTS_MAX, digest_fd) != PLAIT_OK)
         return PLAIT_ERR_IO;
+    struct plait_streams_options streams = {
+        .groups = s->o->groups > 0 ? s->o->groups : GROUPS_DEFAULT,
+        .pumps = (unsigned)plait_min_u64(w.count, PLAIT_STREAMS_PUMPS_MAX),
+        .stall_ms = (unsigned)plait_min_u64(stall_ns / PLAIT_MS, INT_MAX),
+    };
+    if (plait_live_new(&s->server.live) != PLAIT_OK)
+        return PLAIT_ERR_IO;
+    streams.live = s->server.live;
+    if (plait_streams_new(&s->server.streams, &streams) != PLAIT_OK)
+        return PLAIT_ERR_IO;
     if (s->server.tls != NULL) {
         w.cert = plait_tls_pair(s->server.tls)->cert;
         w.key = plait_tls_pair(s->server.tls)->key;
@@ -344,6 +376,8 @@ static void leave(struct serve *s)
     }
     s->leave_at = plait_max_u64(1, plait_add_sat(s->loop.now, s->o->grace_ns));
     atomic_store(&s->server.leaving, true);
+    plait_streams_leave(s->server.streams);
+    plait_publish_leave(s->publish);
     plait_accept_close(&s->accept);
     for (size_t i = 0; i < s->endpoint_count; i++)
         plait_endpoint_close(&s->endpoints[i]);
@@ -372,8 +406,11 @@ static void on_timer(void *ctx)
         plait_loop_stop(&s->loop);
         return;
     }
-    if (!leaving && s->server.tls != NULL && ++s->sweeps % TLS_LOOK_S == 0)
+    s->sweeps++;
+    if (!leaving && s->server.tls != NULL && s->sweeps % TLS_LOOK_S == 0)
         reload_tls(s, false);
+    if (!leaving && s->sweeps % LAN_LOOK_S == 0)
+        plait_publish_refresh(s->publish);
     plait_timer_set(&s->timer, plait_add_sat(now, leaving ? LEAVING_NS : SWEEP_NS));
 }
 
@@ -393,6 +430,29 @@ static int watch(struct serve *s)
                                &s->workers);
     if (rc != PLAIT_OK)
         say(s, PLAIT_SERVE_ERROR, "cannot watch for connections: %s", strerror(errno));
+    return rc;
+}
+
+static int publish(struct serve *s)
+{
+    const struct plait_publish_options options = {
+        .serve = s->o,
+        .listener = s->listener,
+        .loop = &s->loop,
+        .root = &s->server.root,
+        .digests = s->server.digests,
+        .secret = s->secrets.count > 0 ? &s->secrets.all[0] : NULL,
+        .endpoints = s->endpoints,
+        .endpoint_count = s->endpoint_count,
+    };
+    sigset_t all, before;
+
+    if (!plait_publish_is_wanted(s->o))
+        return PLAIT_OK;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = plait_publish_new(&s->publish, &options);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
 
@@ -424,12 +484,15 @@ static int run_loop(struct serve *s)
     }
     plait_timer_init(&s->timer, &s->loop, on_timer, s);
     int rc = watch(s);
+    if (rc == PLAIT_OK)
+        rc = publish(s);
     if (rc == PLAIT_OK) {
         plait_timer_set(&s->timer, plait_add_sat(s->loop.now, SWEEP_NS));
         tell_start(s);
         plait_loop_run(&s->loop);
     }
     plait_accept_close(&s->accept);
+    plait_publish_leave(s->publish);
     for (size_t i = 0; i < s->signal_count; i++)
         plait_signal_close(&s->signals[i]);
     plait_timer_close(&s->timer);
@@ -447,6 +510,8 @@ static int prepare(struct serve *s)
     if (rc == PLAIT_OK)
         rc = open_files(s);
     if (rc == PLAIT_OK)
+        rc = load_secret(s);
+    if (rc == PLAIT_OK)
         rc = give_up_rights(s);
     if (rc == PLAIT_OK)
         rc = open_root(s);
@@ -457,12 +522,18 @@ static int prepare(struct serve *s)
     return rc == PLAIT_OK ? start_threads_deaf(s) : rc;
 }
 
-/* In the order in which one needs the other. */
-static void finish(struct serve *s)
+/* In the order in which one needs the other. False: a thread is left behind, and the process has to end. */
+static bool finish(struct serve *s)
 {
+    bool ended = plait_publish_free(s->publish);
+
     for (size_t i = 0; i < s->endpoint_count; i++)
         plait_endpoint_close(&s->endpoints[i]);
+    if (s->server.streams != NULL)
+        plait_streams_stop(s->server.streams);
     plait_workers_stop(&s->workers);
+    plait_streams_free(s->server.streams);
+    plait_live_free(s->server.live);
     plait_send_ahead_for(NULL);
     plait_digest_cache_free(s->server.digests);
     plait_access_log_free(s->server.log);
@@ -471,8 +542,10 @@ static void finish(struct serve *s)
     plait_clients_free(s->server.clients);
     plait_mime_done(&s->server.mime);
     plait_docroot_done(&s->server.root);
+    plait_secrets_done(&s->secrets);
     if (s->digest_fd >= 0)
         close(s->digest_fd);
+    return ended;
 }
 
 int plait_serve_run(const struct plait_serve_options *options, const struct plait_serve_listener *listener)
@@ -486,16 +559,23 @@ int plait_serve_run(const struct plait_serve_options *options, const struct plai
     s->user = options->user == NULL && geteuid() == 0 ? "nobody" : options->user;
     s->server.dotfiles = options->dotfiles;
     s->server.listings = !options->no_listings;
+    s->server.follow = options->follow;
     s->server.root.fd = -1;
     s->digest_fd = s->pem.keeper_fd = -1;
     atomic_init(&s->server.leaving, false);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGIO, SIG_IGN); /* somebody writes to a file that we have just looked at (live.h) */
     int rc = prepare(s);
     if (rc == PLAIT_OK)
         rc = run_loop(s);
-    finish(s);
+    bool ended = finish(s);
+    int status = rc == PLAIT_OK           ? PLAIT_SERVE_DONE
+                 : rc == PLAIT_ERR_FORMAT ? PLAIT_SERVE_USAGE
+                                          : PLAIT_SERVE_FAILED;
+    if (!ended) {
+        fflush(NULL);
+        _exit(status);
+    }
     free(s);
-    return rc == PLAIT_OK           ? PLAIT_SERVE_DONE
-           : rc == PLAIT_ERR_FORMAT ? PLAIT_SERVE_USAGE
-                                    : PLAIT_SERVE_FAILED;
+    return status;
 }

@@ -2,7 +2,7 @@
  * The role that serves a directory over HTTP/1.1.
  *
  * plait_serve_run does all of it, from listening to leaving, and prints nothing: what people want to know is
- * told to a listener, on the thread that called plait_serve_run.
+ * told to a listener.
  */
 #ifndef PLAIT_ROLE_SERVE_H
 #define PLAIT_ROLE_SERVE_H
@@ -35,14 +35,25 @@ struct plait_serve_options {
     bool no_digests;
     bool no_listings;
     bool dotfiles;
-    unsigned threads;                 /* 0 = one for each processor */
+    bool follow;      /* plain requests for a file that is being written are answered until it is closed */
+    unsigned threads; /* 0 = one for each processor */
     unsigned connections;             /* at once; 0 = the default, 4096 */
     unsigned connections_per_address; /* of them; 0 = no such limit */
+    unsigned groups;                  /* transfers of blocks at once; 0 = the default, 1024 */
     uint64_t head_timeout_ns;         /* for a request to arrive; 0 = the default, 20 s */
     uint64_t idle_timeout_ns;         /* between requests; 0 = the default, 60 s */
     uint64_t
         stall_timeout_ns; /* for a client that takes nothing; 0 = the default, 120 s; rounded up to seconds */
     uint64_t grace_ns;    /* for answers under way when asked to leave */
+    const char *const *directors; /* URLs of one director, to register with */
+    size_t director_count;
+    const char *secret_file;          /* of sign.h, for the director; only the first secret counts */
+    const char *cert_file, *key_file; /* PEM, to prove ourselves to a director with TLS; or NULL */
+    const char *ca_file; /* that the director's certificate is checked against; NULL: the system's */
+    const char *url;     /* where clients reach us; NULL: the first address, unless it is all */
+    const char *name;    /* our id at the director; NULL: made of host and port */
+    unsigned ttl_ms;     /* after which a director may forget us; 0 = the default */
+    bool answer_lan;     /* questions on the local network */
 };
 
 struct plait_serve_start {
@@ -58,7 +69,7 @@ enum plait_serve_level { PLAIT_SERVE_ERROR, PLAIT_SERVE_WARNING, PLAIT_SERVE_NOT
 
 struct plait_serve_listener {
     void *ctx;
-    void (*say)(void *ctx, enum plait_serve_level level, const char *text);
+    void (*say)(void *ctx, enum plait_serve_level level, const char *text); /* from any thread */
     void (*started)(void *ctx, const struct plait_serve_start *start); /* requests are answered from now on */
 };
 

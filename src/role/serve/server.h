@@ -12,6 +12,7 @@
 #include "digest_cache.h"
 #include "docroot.h"
 #include "mime.h"
+#include "streams.h"
 #include "tls.h"
 
 struct plait_server {
@@ -21,8 +22,11 @@ struct plait_server {
     struct plait_digest_cache *digests; /* NULL = none are told */
     struct plait_access_log *log;       /* NULL = none is written */
     struct plait_tls *tls;              /* NULL = plain HTTP */
+    struct plait_live *live;            /* which files are still being written */
+    struct plait_streams *streams;
     bool dotfiles;
     bool listings;
+    bool follow;         /* files that are being written, also for plain requests */
     atomic_bool leaving; /* no further request on any connection */
 };
 

@@ -20,7 +20,8 @@ static void be_silent(void *cls, const char *format, va_list args)
 
 static struct MHD_Daemon *start_one(struct plait_server *server, const struct plait_workers_options *o)
 {
-    const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC;
+    const unsigned flags =
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME;
     struct MHD_OptionItem items[12] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)be_silent, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)o->connections, NULL},

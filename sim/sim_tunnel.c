@@ -1,0 +1,436 @@
+#include "sim_tunnel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim_mem.h"
+#include "sim_tunnel_int.h"
+
+#define START_NS       (1 * PLAIT_S)           /* the clocks do not begin at 0 */
+#define SETTLE_NS      (1500 * PLAIT_MS)       /* paths are there before the traffic begins */
+#define HUB_CLOCK_NS   UINT64_C(7654321000000) /* the hub's clock is ahead by this */
+#define POOL_PACKETS   16384u
+#define PACKET_ROOM    1600u
+#define LATE_US        100.0
+#define LINE_SHARE     (1448.0 / 1500.0) /* of a line's bytes that TCP over plain IPv4 has for its payload */
+#define BYTES_PER_MBIT 125000.0
+
+static uint64_t ms(double v)
+{
+    return (uint64_t)(v * 1e6);
+}
+
+static uint64_t end_clock(const struct plait_sim_tunnel_end *e, uint64_t now)
+{
+    return e->side == PLAIT_SIM_HUB ? now + HUB_CLOCK_NS : now;
+}
+
+void plait_sim_tunnel_fail(struct plait_sim_tunnel *t, const char *why)
+{
+    if (!t->result->bad)
+        snprintf(t->result->why, sizeof(t->result->why), "%s", why);
+    t->result->bad = true;
+}
+
+/* ---- lines ---- */
+
+static struct plait_sim_carried *take_carried(struct plait_sim_tunnel *t)
+{
+    struct plait_sim_carried *c = t->idle;
+
+    if (c == NULL)
+        return plait_sim_mem_new(1, sizeof(*c));
+    t->idle = c->next;
+    return c;
+}
+
+static void give_carried(struct plait_sim_tunnel *t, struct plait_sim_carried *c)
+{
+    c->next = t->idle;
+    t->idle = c;
+}
+
+static struct plait_sim_carried *carried_of(const struct plait_sim_packet *p)
+{
+    return (struct plait_sim_carried *)(uintptr_t)p->body[0];
+}
+
+static void send_carried(struct plait_sim_tunnel *t, unsigned side, uint64_t now, struct plait_sim_carried *c,
+                         size_t headers)
+{
+    const struct plait_sim_uplink *u = &t->row->uplink[c->path];
+    struct plait_sim_packet p = {.route = &t->route[side][c->path],
+                                 .sink = &t->end[1 - side].sink[c->path],
+                                 .bytes = (uint32_t)(c->len + headers)};
+
+    p.body[0] = (uintptr_t)c;
+    t->result->line_bytes += p.bytes;
+    if (u->mtu > 0 && p.bytes > u->mtu)
+        give_carried(t, c);
+    else
+        plait_sim_packet_send(&p, now);
+}
+
+static void pump(struct plait_sim_tunnel_end *e, uint64_t now);
+
+static void deliver_line(void *ctx, uint64_t now, const struct plait_sim_packet *p)
+{
+    struct plait_sim_tunnel_end *e = ctx;
+    struct plait_sim_carried *c = carried_of(p);
+
+    if (e->bond == NULL)
+        plait_sim_inner_deliver(e->tunnel, e->side, now, c->bytes, c->len);
+    else
+        (void)plait_bond_recv(e->bond, end_clock(e, now), c->path, c->bytes, c->len);
+    give_carried(e->tunnel, c);
+    plait_sim_tunnel_flush(e->tunnel, e->side, now);
+}
+
+static void dropped_line(void *ctx, const struct plait_sim_packet *p)
+{
+    struct plait_sim_tunnel_end *e = ctx;
+
+    give_carried(e->tunnel, carried_of(p));
+}
+
+static void init_line(struct plait_sim_tunnel *t, unsigned side, unsigned i)
+{
+    const struct plait_sim_uplink *u = &t->row->uplink[i];
+    bool down = side == PLAIT_SIM_HUB;
+    double mbit = down || u->up_mbit <= 0 ? u->mbit : u->up_mbit;
+    struct plait_sim_link_config c = {
+        .rate = (uint64_t)(mbit * BYTES_PER_MBIT),
+        .delay_ns = ms(u->rtt_ms / 2),
+        .jitter_ns = ms(u->jitter_ms),
+        .reorder = u->reorder,
+        .queue_ns = ms(u->queue_ms > 0  ? u->queue_ms
+                       : u->rtt_ms > 50 ? u->rtt_ms
+                                        : 50),
+        .loss = (down ? u->loss : u->up_loss) / 100,
+        .burst_enter = u->burst_enter / 100,
+        .burst_leave = u->burst_leave / 100,
+        .burst_loss = u->burst_loss / 100,
+        .period_ns = down ? ms(u->period_ms) : 0,
+        .steps = t->steps[i],
+        .outages = t->outages[side][i],
+        .seed = t->row->seed * 64 + i * 2 + side,
+    };
+
+    for (unsigned s = 0; down && s < PLAIT_SIM_UPLINK_STEPS && u->step[s].at_ms > 0; s++)
+        t->steps[i][c.steps_n++] = (struct plait_sim_step){START_NS + SETTLE_NS + ms(u->step[s].at_ms),
+                                                           (uint64_t)(u->step[s].mbit * BYTES_PER_MBIT)};
+    if (c.period_ns > 0)
+        for (unsigned s = 0; s < c.steps_n; s++)
+            t->steps[i][s].at_ns -= START_NS + SETTLE_NS;
+    for (unsigned o = 0; o < PLAIT_SIM_UPLINK_OUTAGES && u->outage[o].to_ms > 0; o++) {
+        if (u->outage[o].kind == (down ? PLAIT_SIM_CUT_UP : PLAIT_SIM_CUT_DOWN))
+            continue;
+        t->outages[side][i][c.outages_n++] = (struct plait_sim_outage){
+            START_NS + SETTLE_NS + ms(u->outage[o].from_ms), START_NS + SETTLE_NS + ms(u->outage[o].to_ms)};
+    }
+    plait_sim_link_init(&t->link[side][i], &t->events, &c);
+    t->route[side][i] = (struct plait_sim_route){.hop = {&t->link[side][i]}, .hops = 1};
+    if (u->behind > 0)
+        t->route[side][i].hop[t->route[side][i].hops++] = &t->link[side][u->behind - 1];
+}
+
+/* ---- ends ---- */
+
+static void on_inner(void *ctx, uint64_t now, const uint8_t *bytes, size_t len)
+{
+    struct plait_sim_tunnel_end *e = ctx;
+
+    plait_sim_inner_deliver(e->tunnel, e->side, e->side == PLAIT_SIM_HUB ? now - HUB_CLOCK_NS : now, bytes,
+                            len);
+}
+
+void plait_sim_tunnel_emit(struct plait_sim_tunnel *t, unsigned side, const uint8_t *bytes, size_t len)
+{
+    struct plait_sim_tunnel_end *e = &t->end[side];
+    struct plait_packet *p = plait_pool_take(&e->pool);
+
+    if (p == NULL)
+        return; /* as a full device would */
+    memcpy(p->data, bytes, len);
+    p->len = (uint16_t)len;
+    p->next = NULL;
+    if (e->outbox == NULL)
+        e->outbox = p;
+    else
+        e->outbox_last->next = p;
+    e->outbox_last = p;
+}
+
+static void send_plain(struct plait_sim_tunnel_end *e, uint64_t now, struct plait_packet *p)
+{
+    struct plait_sim_carried *c = take_carried(e->tunnel);
+
+    c->path = (uint8_t)e->tunnel->first;
+    c->len = p->len;
+    memcpy(c->bytes, p->data, p->len);
+    plait_pool_give(&e->pool, p);
+    send_carried(e->tunnel, e->side, now, c, 0);
+}
+
+void plait_sim_tunnel_flush(struct plait_sim_tunnel *t, unsigned side, uint64_t now)
+{
+    struct plait_sim_tunnel_end *e = &t->end[side];
+
+    while (e->outbox != NULL) {
+        struct plait_packet *p = e->outbox;
+        e->outbox = p->next;
+        if (e->bond == NULL)
+            send_plain(e, now, p);
+        else
+            (void)plait_bond_push(e->bond, end_clock(e, now), p);
+    }
+    if (e->bond != NULL)
+        pump(e, now);
+}
+
+static void pump(struct plait_sim_tunnel_end *e, uint64_t now)
+{
+    struct plait_sim_tunnel *t = e->tunnel;
+    struct plait_bond_datagram d;
+
+    while (plait_bond_poll_send(e->bond, end_clock(e, now), &d)) {
+        struct plait_sim_carried *c = take_carried(t);
+        c->path = d.path;
+        c->len = d.len;
+        memcpy(c->bytes, d.header, d.header_len);
+        memcpy(c->bytes + d.header_len, d.payload, d.payload_len);
+        send_carried(t, e->side, now, c, PLAIT_SIM_TUNNEL_HEADERS);
+    }
+    if (e->pool.spare_n < e->spare_least)
+        e->spare_least = e->pool.spare_n;
+    uint64_t at = plait_bond_next_deadline(e->bond);
+    double late = (t->row->late_us > 0 ? t->row->late_us : LATE_US) * 1e3;
+
+    if (at == PLAIT_NEVER) {
+        plait_sim_event_unset(&t->events, &e->timer);
+        return;
+    }
+    at = plait_max_u64(e->side == PLAIT_SIM_HUB ? plait_since(at, HUB_CLOCK_NS) : at, now);
+    if (plait_sim_event_at(&t->events, &e->timer) > at || plait_sim_event_at(&t->events, &e->timer) <= now)
+        plait_sim_event_set(&t->events, &e->timer, at + 1000 + (uint64_t)(late * plait_prng_unit(&t->prng)));
+}
+
+static void on_timer(void *ctx, uint64_t now)
+{
+    struct plait_sim_tunnel_end *e = ctx;
+
+    plait_bond_on_deadline(e->bond, end_clock(e, now));
+    plait_sim_tunnel_flush(e->tunnel, e->side, now);
+}
+
+static void init_paths(struct plait_sim_tunnel *t, struct plait_sim_tunnel_end *e)
+{
+    const struct plait_sim_tunnel_row *row = t->row;
+
+    for (unsigned i = 0; i < t->uplinks; i++) {
+        const struct plait_sim_uplink *u = &row->uplink[i];
+        struct plait_bond_path_config c = {.weight = u->weight,
+                                           .rate_max = u->limit * BYTES_PER_MBIT,
+                                           .backup = u->backup,
+                                           .overhead = PLAIT_SIM_TUNNEL_HEADERS};
+        if (row->only == 0 || row->only == (int)i + 1)
+            if (plait_bond_path_set(e->bond, end_clock(e, t->events.now), i, &c) != PLAIT_OK)
+                plait_sim_tunnel_fail(t, "a path was refused");
+    }
+}
+
+static void init_end(struct plait_sim_tunnel *t, unsigned side)
+{
+    const struct plait_sim_tunnel_row *row = t->row;
+    struct plait_sim_tunnel_end *e = &t->end[side];
+    uint32_t packets = row->pool_packets > 0 ? row->pool_packets : POOL_PACKETS;
+
+    e->tunnel = t;
+    e->side = side;
+    if (plait_pool_init(&e->pool, packets, PACKET_ROOM) != PLAIT_OK)
+        abort();
+    e->spare_least = e->pool.spare_n;
+    for (unsigned i = 0; i < t->uplinks; i++)
+        e->sink[i] = (struct plait_sim_sink){.deliver = deliver_line, .dropped = dropped_line, .ctx = e};
+    plait_sim_event_init(&e->timer, on_timer, e);
+    if (row->untunnelled)
+        return;
+    struct plait_bond_config config = {
+        .pool = &e->pool,
+        .deliver = on_inner,
+        .ctx = e,
+        .seed = row->seed + side,
+        .policy = row->policy,
+        .rate_max = row->limit * BYTES_PER_MBIT,
+        .no_repair = row->no_repair,
+        .no_ahead = row->no_ahead,
+        .no_reorder = row->no_reorder,
+        .no_duplicates = row->no_duplicates,
+    };
+    if (plait_bond_new(&config, &e->bond) != PLAIT_OK)
+        abort();
+    init_paths(t, e);
+}
+
+/* ---- carrier ---- */
+
+struct carrier_event {
+    struct plait_sim_event event;
+    struct plait_sim_tunnel *tunnel;
+    unsigned uplink;
+    bool up;
+};
+
+static void on_carrier(void *ctx, uint64_t now)
+{
+    struct carrier_event *c = ctx;
+
+    plait_bond_path_carrier(c->tunnel->end[PLAIT_SIM_NODE].bond, now, c->uplink, c->up);
+    plait_sim_tunnel_flush(c->tunnel, PLAIT_SIM_NODE, now);
+}
+
+static unsigned init_carrier(struct plait_sim_tunnel *t, struct carrier_event *c)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < t->uplinks; i++) {
+        for (unsigned o = 0; o < PLAIT_SIM_UPLINK_OUTAGES && t->row->uplink[i].outage[o].to_ms > 0; o++) {
+            if (t->row->uplink[i].outage[o].kind != PLAIT_SIM_CUT_CARRIER || t->row->untunnelled)
+                continue;
+            for (unsigned up = 0; up < 2; up++, n++) {
+                double at = up ? t->row->uplink[i].outage[o].to_ms : t->row->uplink[i].outage[o].from_ms;
+                c[n] = (struct carrier_event){.tunnel = t, .uplink = i, .up = up};
+                plait_sim_event_init(&c[n].event, on_carrier, &c[n]);
+                plait_sim_event_set(&t->events, &c[n].event, START_NS + SETTLE_NS + ms(at));
+            }
+        }
+    }
+    return n;
+}
+
+/* ---- a run ---- */
+
+/* What TCP over plain lines would carry in the time of the first flow, if it used all of them to the full. */
+static double sum_mbit(const struct plait_sim_tunnel *t)
+{
+    const struct plait_sim_inner *first = &t->row->inner[0];
+    unsigned side = first->up ? PLAIT_SIM_NODE : PLAIT_SIM_HUB;
+    uint64_t from = START_NS + SETTLE_NS + ms(first->start_ms);
+    uint64_t to = first->stop_ms > 0 ? START_NS + SETTLE_NS + ms(first->stop_ms) : t->now_end;
+    double bytes = 0;
+
+    if (t->inner[0].ended > 0)
+        to = t->inner[0].ended;
+    for (unsigned i = 0; i < t->uplinks; i++) {
+        const struct plait_sim_link_config *c = &t->link[side][i].config;
+        for (uint64_t at = from, next; at < to; at = next) {
+            next = plait_min_u64(plait_sim_link_change_after(c, at), to);
+            bytes += (double)plait_sim_link_rate_at(c, at) * plait_to_s(next - at);
+        }
+    }
+    return bytes / BYTES_PER_MBIT / plait_to_s(to - from) * LINE_SHARE;
+}
+
+static void on_tell(void *ctx, uint64_t now)
+{
+    struct plait_sim_tunnel *t = ctx;
+    const struct plait_sim_tunnel_end *e = &t->end[t->row->inner[0].up ? PLAIT_SIM_NODE : PLAIT_SIM_HUB];
+    const struct plait_sim_inner_run *r = &t->inner[0];
+    static const char *const states[] = {"none", "down", "unknown", "up", "SUSPECT", "DEAD"};
+
+    plait_sim_event_set(&t->events, &t->tell, now + ms(t->story->every_ms));
+    if (e->bond == NULL)
+        return;
+    struct plait_bond_info info, far;
+
+    plait_bond_get(e->bond, end_clock(e, now), &info);
+    plait_bond_get(t->end[1 - e->side].bond, end_clock(&t->end[1 - e->side], now), &far);
+    fprintf(t->story->to,
+            "%9.3f s %8.3f MB queue %4u held %4u drop %llu late %llu rep cwnd %.0f srtt %.1f resent %llu rec "
+            "%llu |",
+            plait_to_s(now - START_NS - SETTLE_NS), (double)r->result.bytes / 1e6, info.queue_packets,
+            far.held_packets, (unsigned long long)info.dropped_packets, (unsigned long long)far.late_packets,
+            r->flow.cc.cwnd, (double)r->flow.srtt / 1e6, (unsigned long long)r->flow.segments_resent,
+            (unsigned long long)r->flow.recoveries);
+    for (unsigned i = 0; i < t->uplinks; i++) {
+        struct plait_bond_path_info p;
+        plait_bond_path_get(e->bond, end_clock(e, now), i, &p);
+        fprintf(t->story->to, " %s %.2f/%.2f q%.1f l%.1f%%", states[p.state], p.rate / BYTES_PER_MBIT,
+                p.sent_rate / BYTES_PER_MBIT, (double)p.queue_ns / 1e6, p.loss * 100);
+    }
+    fprintf(t->story->to, "\n");
+}
+
+static void finish(struct plait_sim_tunnel *t)
+{
+    struct plait_sim_tunnel_result *out = t->result;
+
+    out->sum_mbit = sum_mbit(t);
+    for (unsigned i = 0; i < PLAIT_SIM_INNER_MAX; i++)
+        if (t->row->inner[i].used)
+            plait_sim_inner_done(t, i);
+    out->share = out->inner[0].mbit / out->sum_mbit;
+    for (unsigned side = 0; side < 2; side++) {
+        struct plait_sim_tunnel_end *e = &t->end[side];
+        for (struct plait_packet *p = e->outbox, *next; p != NULL; p = next) {
+            next = p->next;
+            plait_pool_give(&e->pool, p);
+        }
+        if (e->bond != NULL) {
+            plait_bond_get(e->bond, end_clock(e, t->events.now), &out->info[side]);
+            for (unsigned i = 0; i < t->uplinks; i++)
+                plait_bond_path_get(e->bond, end_clock(e, t->events.now), i, &out->path[side][i]);
+            plait_bond_free(e->bond);
+        }
+        out->pool_least = side == 0 || e->spare_least < out->pool_least ? e->spare_least : out->pool_least;
+        out->leaked += e->pool.count - e->pool.spare_n;
+        if (out->leaked == 0)
+            plait_pool_done(&e->pool);
+    }
+}
+
+void plait_sim_tunnel_run(const struct plait_sim_tunnel_row *row, const struct plait_sim_tunnel_story *story,
+                          struct plait_sim_tunnel_result *out)
+{
+    struct plait_sim_tunnel *t = plait_sim_mem_new(1, sizeof(*t));
+    struct carrier_event carrier[2 * PLAIT_SIM_UPLINKS_MAX * PLAIT_SIM_UPLINK_OUTAGES];
+
+    *out = (struct plait_sim_tunnel_result){0};
+    t->row = row;
+    t->result = out;
+    t->story = story;
+    t->prng.state = row->seed ^ UINT64_C(0x74756e6e656c);
+    t->first = row->only > 0 ? (unsigned)row->only - 1 : 0;
+    while (t->uplinks < PLAIT_SIM_UPLINKS_MAX && row->uplink[t->uplinks].mbit > 0)
+        t->uplinks++;
+    plait_sim_events_init(&t->events);
+    plait_sim_events_run(&t->events, START_NS);
+    t->now_end = START_NS + SETTLE_NS + ms(row->seconds * 1e3);
+    for (unsigned side = 0; side < 2; side++)
+        for (unsigned i = 0; i < t->uplinks; i++)
+            init_line(t, side, i);
+    for (unsigned side = 0; side < 2; side++) {
+        init_end(t, side);
+        plait_sim_tunnel_flush(t, side, t->events.now);
+    }
+    (void)init_carrier(t, carrier);
+    plait_sim_events_run(&t->events, START_NS + SETTLE_NS);
+    for (unsigned i = 0; i < PLAIT_SIM_INNER_MAX; i++)
+        if (row->inner[i].used)
+            plait_sim_inner_begin(t, i);
+    plait_sim_event_init(&t->tell, on_tell, t);
+    if (story != NULL && story->every_ms > 0)
+        plait_sim_event_set(&t->events, &t->tell, t->events.now);
+    plait_sim_events_run(&t->events, t->now_end);
+    finish(t);
+    for (unsigned side = 0; side < 2; side++)
+        for (unsigned i = 0; i < t->uplinks; i++)
+            plait_sim_link_done(&t->link[side][i]);
+    for (struct plait_sim_carried *c = t->idle, *next; c != NULL; c = next) {
+        next = c->next;
+        free(c);
+    }
+    out->hash = t->events.hash;
+    plait_sim_events_done(&t->events);
+    free(t);
+}

@@ -1,0 +1,83 @@
+/* The inside of the simulated tunnel: sim_tunnel.c (the ends and the lines), sim_inner.c (the traffic). */
+#ifndef PLAIT_SIM_TUNNEL_INT_H
+#define PLAIT_SIM_TUNNEL_INT_H
+
+#include "sim_event.h"
+#include "sim_flow.h"
+#include "sim_link.h"
+#include "sim_tunnel.h"
+#include "units.h"
+
+enum { PLAIT_SIM_NODE, PLAIT_SIM_HUB };
+
+struct plait_sim_tunnel;
+
+struct plait_sim_carried {
+    struct plait_sim_carried *next;
+    uint8_t path;
+    uint16_t len;
+    uint8_t bytes[9300];
+};
+
+struct plait_sim_tunnel_end {
+    struct plait_sim_tunnel *tunnel;
+    unsigned side;
+    struct plait_bond *bond; /* NULL: untunnelled */
+    struct plait_pool pool;
+    struct plait_sim_event timer;
+    struct plait_sim_sink sink[PLAIT_SIM_UPLINKS_MAX];
+    struct plait_packet *outbox, *outbox_last; /* made while the bond was busy */
+    uint32_t spare_least;
+};
+
+struct plait_sim_inner_run {
+    const struct plait_sim_inner *config;
+    struct plait_sim_tunnel *tunnel;
+    unsigned id;
+    unsigned sender; /* side */
+    struct plait_sim_event timer, stop;
+    struct plait_sim_flow_config flow_config;
+    struct plait_sim_flow flow;
+    uint64_t syn_at;
+    bool open, stopped;
+    uint32_t sent_n, high; /* UDP, PING: packets sent; one above the greatest that came */
+    uint8_t *came;         /* UDP, PING: owns; a bit for each number */
+    uint32_t came_room;
+    uint64_t last_came, started, ended, half_bytes, half_at;
+    double *rtt; /* owns */
+    uint32_t rtt_n, rtt_room;
+    uint32_t tcp_high; /* one above the greatest id that came */
+    struct plait_sim_inner_result result;
+};
+
+struct plait_sim_tunnel {
+    const struct plait_sim_tunnel_row *row;
+    struct plait_sim_events events;
+    struct plait_prng prng;
+    struct plait_sim_link link[2][PLAIT_SIM_UPLINKS_MAX]; /* by the sending side */
+    struct plait_sim_route route[2][PLAIT_SIM_UPLINKS_MAX];
+    struct plait_sim_step steps[PLAIT_SIM_UPLINKS_MAX][PLAIT_SIM_UPLINK_STEPS];
+    struct plait_sim_outage outages[2][PLAIT_SIM_UPLINKS_MAX][PLAIT_SIM_UPLINK_OUTAGES];
+    struct plait_sim_event carrier[PLAIT_SIM_UPLINKS_MAX];
+    struct plait_sim_tunnel_end end[2];
+    struct plait_sim_inner_run inner[PLAIT_SIM_INNER_MAX];
+    struct plait_sim_carried *idle;
+    unsigned uplinks, first;
+    uint64_t now_end;
+    struct plait_sim_tunnel_result *result;
+    struct plait_sim_event tell;
+    const struct plait_sim_tunnel_story *story;
+};
+
+/* Sends an inner packet from a side, now or, while its bond is busy, right after. */
+void plait_sim_tunnel_emit(struct plait_sim_tunnel *t, unsigned side, const uint8_t *bytes, size_t len);
+void plait_sim_tunnel_flush(struct plait_sim_tunnel *t, unsigned side, uint64_t now);
+void plait_sim_tunnel_fail(struct plait_sim_tunnel *t, const char *why);
+
+void plait_sim_inner_begin(struct plait_sim_tunnel *t, unsigned id);
+void plait_sim_inner_done(struct plait_sim_tunnel *t, unsigned id);
+/* An inner packet has come out on `side`. */
+void plait_sim_inner_deliver(struct plait_sim_tunnel *t, unsigned side, uint64_t now, const uint8_t *bytes,
+                             size_t len);
+
+#endif

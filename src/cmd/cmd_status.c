@@ -1,0 +1,143 @@
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd_status.h"
+#include "control.h"
+#include "hub.h"
+#include "node.h"
+#include "status_text.h"
+
+#define DONE        0
+#define FAILED      1
+#define USAGE       2
+#define TIMEOUT_MS  5000
+#define SOCKETS_MAX 16
+
+static const char help[] =
+    "usage: plait status [--json] [--control SOCKET]...\n"
+    "\n"
+    "Tells how the tunnels of this machine are doing: each path in each direction, and the "
+    "whole.\n"
+    "\n"
+    "      --json            as JSON: an array with an object for each node or hub\n"
+    "      --control SOCKET  ask there; default: " PLAIT_NODE_CONTROL " and " PLAIT_HUB_CONTROL ",\n"
+    "                        whichever is there\n"
+    "  -h, --help            this\n"
+    "\n"
+    "Exit status: 0 done, 1 nobody answered, 2 bad usage. See plait-status(1).\n";
+
+enum option_code { OPT_JSON = 256, OPT_CONTROL };
+
+static const struct option long_options[] = {
+    {"json", no_argument, NULL, OPT_JSON},
+    {"control", required_argument, NULL, OPT_CONTROL},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+struct command {
+    const char *sockets[SOCKETS_MAX];
+    size_t count;
+    bool json, failed, help;
+};
+
+static void take_option(struct command *c, int option, const char *value)
+{
+    if (option == OPT_JSON)
+        c->json = true;
+    else if (option == 'h')
+        c->help = true;
+    else if (option == OPT_CONTROL && c->count < SOCKETS_MAX)
+        c->sockets[c->count++] = value;
+    else
+        c->failed = true;
+}
+
+static const char *reason(int err)
+{
+    return err == PLAIT_ERR_NOTFOUND ? "nobody listens there"
+           : err == PLAIT_ERR_STATE  ? "not allowed: only its user and group may ask"
+           : err == PLAIT_ERR_IO     ? strerror(errno)
+                                     : plait_err_name(err);
+}
+
+/* One that is asked by default need not be there. */
+static int ask(const char *path, bool must_be_there, json_t *all)
+{
+    json_t *request = json_pack("{s:s}", "do", "status"), *answer = NULL;
+    int err = plait_control_ask(path, request, TIMEOUT_MS, &answer);
+
+    json_decref(request);
+    if (err == PLAIT_OK)
+        json_array_append_new(all, answer);
+    else if (must_be_there || err != PLAIT_ERR_NOTFOUND)
+        fprintf(stderr, "plait status: %s: %s\n", path, reason(err));
+    return err == PLAIT_ERR_NOTFOUND && !must_be_there ? PLAIT_OK : err;
+}
+
+static int print(const json_t *all, bool json)
+{
+    size_t i;
+    json_t *one;
+
+    if (json) {
+        json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+        putchar('\n');
+    }
+    json_array_foreach(all, i, one)
+    {
+        if (!json)
+            plait_status_print(stdout, one);
+    }
+    return fflush(stdout) == 0 ? DONE : FAILED;
+}
+
+static int run(const struct command *c)
+{
+    static const char *const usual[] = {PLAIT_NODE_CONTROL, PLAIT_HUB_CONTROL};
+    json_t *all = json_array();
+    int err = PLAIT_OK;
+
+    for (size_t i = 0; i < (c->count > 0 ? c->count : 2); i++) {
+        int one = ask(c->count > 0 ? c->sockets[i] : usual[i], c->count > 0, all);
+        err = err == PLAIT_OK ? one : err;
+    }
+    int status = err == PLAIT_OK ? DONE : FAILED;
+    if (json_array_size(all) > 0)
+        status = print(all, c->json) == DONE ? status : FAILED;
+    else if (err == PLAIT_OK) {
+        fprintf(stderr, "plait status: no node and no hub runs here (nobody at %s or %s)\n", usual[0],
+                usual[1]);
+        status = FAILED;
+    }
+    json_decref(all);
+    return status;
+}
+
+int plait_cmd_status(int argc, char **argv)
+{
+    struct command c = {.count = 0};
+    int option;
+
+    optind = 0;
+    argv[0] = (char *)"plait status";
+    while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
+        take_option(&c, option, optarg);
+    if (c.help) {
+        fputs(help, stdout);
+        return DONE;
+    }
+    if (optind < argc) {
+        fprintf(stderr, "plait status: %s: what is that?\n", argv[optind]);
+        c.failed = true;
+    }
+    if (c.failed) {
+        fprintf(stderr, "plait status: see plait status --help\n");
+        return USAGE;
+    }
+    return run(&c);
+}

@@ -1,0 +1,138 @@
+#include "status_text.h"
+
+#include <string.h>
+
+#include "quantity.h"
+#include "units.h"
+
+#define TEXT_MAX 64
+
+static const char *text_of(const json_t *o, const char *name)
+{
+    const char *text = json_string_value(json_object_get(o, name));
+
+    return text != NULL ? text : "";
+}
+
+static double number_of(const json_t *o, const char *name)
+{
+    return json_number_value(json_object_get(o, name));
+}
+
+/* Bits a second. */
+static const char *rate_text(const json_t *o, const char *name, char out[TEXT_MAX])
+{
+    double bits = number_of(o, name) * 8;
+
+    if (!json_is_number(json_object_get(o, name)))
+        out[0] = '\0';
+    else if (bits >= 1e9)
+        snprintf(out, TEXT_MAX, "%.2fG", bits / 1e9);
+    else if (bits >= 1e6)
+        snprintf(out, TEXT_MAX, "%.1fM", bits / 1e6);
+    else
+        snprintf(out, TEXT_MAX, "%.0fk", bits / 1e3);
+    return out;
+}
+
+static const char *scaled_text(const json_t *o, const char *name, double scale, const char *format,
+                               char out[TEXT_MAX])
+{
+    const json_t *v = json_object_get(o, name);
+
+    out[0] = '\0';
+    if (!json_is_number(v))
+        return out;
+    double x = json_number_value(v) * scale;
+    if (strcmp(format, "%") == 0)
+        snprintf(out, TEXT_MAX, "%.1f%%", x);
+    else
+        snprintf(out, TEXT_MAX, "%.1f", x);
+    return out;
+}
+
+static void print_direction(FILE *to, const char *name, const json_t *d)
+{
+    char rate[TEXT_MAX], capacity[TEXT_MAX], share[TEXT_MAX], rtt[TEXT_MAX], queue[TEXT_MAX], loss[TEXT_MAX],
+        order[TEXT_MAX];
+
+    fprintf(to, "    %-4s %8s %8s %6s %7s %7s %6s %6s\n", name, rate_text(d, "rate", rate),
+            rate_text(d, "capacity", capacity), scaled_text(d, "share", 100, "%", share),
+            scaled_text(d, "rtt", 1, "", rtt), scaled_text(d, "queue", 1, "", queue),
+            scaled_text(d, "loss", 100, "%", loss), scaled_text(d, "reordering", 100, "%", order));
+}
+
+static void print_path(FILE *to, const json_t *p)
+{
+    const json_t *quota = json_object_get(p, "quota");
+    const char *name = text_of(p, "name"), *trouble = text_of(p, "trouble"), *other = text_of(p, "hub");
+    char used[PLAIT_QUANTITY_MAX], limit[PLAIT_QUANTITY_MAX];
+
+    if (other[0] == '\0')
+        other = text_of(p, "node");
+    fprintf(to, "  %s%s%d: %s%s%s%s%s%s%s", name, name[0] != '\0' ? ", path " : "path ",
+            (int)number_of(p, "path"), text_of(p, "state"),
+            json_is_true(json_object_get(p, "backup")) ? " (backup)" : "",
+            text_of(p, "interface")[0] != '\0' ? ", " : "", text_of(p, "interface"),
+            other[0] != '\0' ? " <-> " : "", other, trouble[0] != '\0' ? "; " : "");
+    fprintf(to, "%s", trouble);
+    if (quota != NULL)
+        fprintf(to, "; %s of %s used", plait_quantity_bytes(number_of(quota, "used"), used),
+                plait_quantity_bytes(number_of(quota, "limit"), limit));
+    fputc('\n', to);
+    if (json_object_get(p, "up") != NULL)
+        print_direction(to, "up", json_object_get(p, "up"));
+    if (json_object_get(p, "down") != NULL)
+        print_direction(to, "down", json_object_get(p, "down"));
+}
+
+static void print_tunnel(FILE *to, const json_t *t)
+{
+    const json_t *session = json_object_get(t, "session"), *address;
+    size_t i;
+    json_t *path;
+
+    json_array_foreach(json_object_get(t, "addresses"), i, address)
+    {
+        fprintf(to, "%s%s", i == 0 ? ", " : " and ", json_string_value(address));
+    }
+    if (json_is_integer(json_object_get(t, "lan")))
+        fprintf(to, ", LAN %lld", (long long)json_integer_value(json_object_get(t, "lan")));
+    fprintf(to, ", %s\n", text_of(session, "cipher"));
+    fprintf(to, "    %-4s %8s %8s %6s %7s %7s %6s %6s\n", "", "bit/s", "carries", "share", "rtt ms", "queue",
+            "loss", "order");
+    print_direction(to, "up", json_object_get(t, "up"));
+    print_direction(to, "down", json_object_get(t, "down"));
+    json_array_foreach(json_object_get(t, "paths"), i, path)
+    {
+        print_path(to, path);
+    }
+}
+
+static const char *time_text(const json_t *o, char out[PLAIT_QUANTITY_MAX])
+{
+    return plait_quantity_time((uint64_t)(number_of(o, "up_for") * 1e9), out);
+}
+
+void plait_status_print(FILE *to, const json_t *status)
+{
+    char time[PLAIT_QUANTITY_MAX];
+    json_t *node;
+    size_t i;
+
+    fprintf(to, "%s %s on %s: %s, up %s, MTU %d", text_of(status, "role"), text_of(status, "name"),
+            text_of(status, "interface"), text_of(status, "state"), time_text(status, time),
+            (int)number_of(status, "mtu"));
+    if (strcmp(text_of(status, "role"), "hub") != 0) {
+        print_tunnel(to, status);
+        return;
+    }
+    const json_t *nodes = json_object_get(status, "nodes");
+    fprintf(to, ", %zu of %d nodes here\n", json_array_size(nodes), (int)number_of(status, "known_nodes"));
+    json_array_foreach(nodes, i, node)
+    {
+        fprintf(to, "\nnode %s: %s, up %s", text_of(node, "name"), text_of(node, "state"),
+                time_text(node, time));
+        print_tunnel(to, node);
+    }
+}

@@ -1,0 +1,92 @@
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "hub_int.h"
+#include "listen.h"
+#include "report.h"
+#include "units.h"
+
+static json_t *text_of(const union plait_udp_address *a)
+{
+    struct sockaddr_storage storage = {0};
+    char text[PLAIT_ENDPOINT_TEXT_MAX];
+
+    memcpy(&storage, a, sizeof *a);
+    return json_string(plait_endpoint_text(&storage, text));
+}
+
+static json_t *list_paths(const struct plait_member *m)
+{
+    json_t *list = plait_report_paths(m->peer.bond, m->worker->loop.now, false), *path;
+    size_t i;
+
+    json_array_foreach(list, i, path)
+    {
+        json_int_t number = json_integer_value(json_object_get(path, "path"));
+        if (number < (json_int_t)PLAIT_BOND_PATHS && (m->paths >> number & 1) != 0)
+            json_object_set_new(path, "node", text_of(&m->ends[number].remote));
+    }
+    return list;
+}
+
+static json_t *report_member(const struct plait_member *m)
+{
+    const struct plait_hub_node_settings *n = plait_member_settings(m);
+    uint64_t now = m->worker->loop.now;
+    json_t *o = json_pack("{s:s, s:s, s:i, s:f, s:f, s:I}", "name", n->name, "state",
+                          plait_session_can_seal(m->session, now) ? "connected" : "silent", "worker",
+                          (int)m->worker->number, "up_for", plait_to_s(plait_since(now, m->since)), "heard",
+                          plait_to_s(plait_since(now, m->heard_at)), "refused", (json_int_t)m->refused);
+    json_t *addresses = json_array(), *bond = plait_report_bond(m->peer.bond, now, false);
+    char text[INET6_ADDRSTRLEN];
+
+    if (n->has_v4)
+        json_array_append_new(addresses, json_string(inet_ntop(AF_INET, n->v4, text, sizeof text)));
+    if (n->has_v6)
+        json_array_append_new(addresses, json_string(inet_ntop(AF_INET6, n->v6, text, sizeof text)));
+    json_object_set_new(o, "addresses", addresses);
+    json_object_set_new(o, "lan", n->has_lan ? json_integer(n->lan) : json_null());
+    json_object_set_new(o, "session", plait_report_session(m->session, now));
+    json_object_update(o, bond);
+    json_decref(bond);
+    json_object_set_new(o, "bad", json_integer((json_int_t)m->peer.bad));
+    json_object_set_new(o, "paths", list_paths(m));
+    return o;
+}
+
+/* In the worker's thread: the nodes that talk to it. */
+json_t *plait_worker_status(struct plait_hub_worker *w)
+{
+    struct plait_sessions_facts f;
+    json_t *nodes = json_array();
+
+    for (size_t i = 0; i < w->table->settings->node_count; i++)
+        if (w->members[i] != NULL && w->members[i]->has_peer && w->members[i]->is_home)
+            json_array_append_new(nodes, report_member(w->members[i]));
+    plait_sessions_facts(w->sessions, &f);
+    return json_pack("{s:o, s:{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o, s:I}}", "nodes", nodes,
+                     "worker", "number", (int)w->number, "port", (int)w->udp_port, "initiations",
+                     (json_int_t)f.initiations, "responses", (json_int_t)f.responses, "cookies",
+                     (json_int_t)f.cookie_replies, "unknown_keys", (json_int_t)f.unknown_key, "forged",
+                     (json_int_t)f.forged, "misdirected", (json_int_t)w->misdirected, "no_node",
+                     (json_int_t)w->no_route, "free_buffers", (int)w->pool.spare_n, "device",
+                     plait_port_report(&w->port), "unsent", (json_int_t)w->outbox.lost);
+}
+
+json_t *plait_hub_status(struct plait_hub *h)
+{
+    json_t *nodes = json_array(), *workers = json_array();
+
+    for (unsigned i = 0; i < h->worker_count; i++) {
+        struct plait_hub_worker *w = &h->workers[i];
+        plait_worker_ask(w, PLAIT_TASK_STATUS);
+        json_array_extend(nodes, json_object_get(w->answer, "nodes"));
+        json_array_append(workers, json_object_get(w->answer, "worker"));
+        json_decref(w->answer);
+        w->answer = NULL;
+    }
+    return json_pack("{s:s, s:s, s:s, s:f, s:i, s:s, s:i, s:o, s:o}", "role", "hub", "version", PLAIT_VERSION,
+                     "state", "up", "up_for", plait_to_s(plait_since(h->loop.now, h->started_at)), "mtu",
+                     (int)h->table->settings->mtu, "interface", h->table->settings->interface, "known_nodes",
+                     (int)h->table->settings->node_count, "nodes", nodes, "workers", workers);
+}

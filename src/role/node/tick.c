@@ -1,0 +1,122 @@
+#include "node_int.h"
+#include "report.h"
+#include "units.h"
+
+#define TICK          PLAIT_S
+#define SILENT        (10 * PLAIT_S) /* without a word from the hub: not connected */
+#define ADVICE_WAIT   (3 * PLAIT_S)  /* for something from the advised port */
+#define ADVICE_REST   (600 * PLAIT_S)
+#define SAVE_EVERY    10 /* ticks */
+/* A hub that is silent may have another address: how often its name is asked for, in ticks. */
+#define RESOLVE_FIRST 5
+#define RESOLVE_AGAIN 30
+
+/* Quotas. */
+
+static void count_quota(struct plait_node *n, struct plait_uplink *u, const struct plait_bond_path_info *info)
+{
+    const struct plait_node_uplink_settings *s = &u->settings;
+    uint64_t all = info->sent_bytes + info->received_bytes;
+    int64_t wall = plait_unix_s();
+
+    if (s->quota_bytes == 0)
+        return;
+    if (all > u->counted)
+        plait_quota_add(&n->quota, s->name, s->quota_period, wall, all - u->counted);
+    u->counted = all;
+    bool exhausted = plait_quota_used(&n->quota, s->name, s->quota_period, wall) >= s->quota_bytes;
+    if (exhausted == u->exhausted)
+        return;
+    u->exhausted = exhausted;
+    plait_say(exhausted ? "uplink %s: its quota is used up, so it waits until the others fail"
+                        : "uplink %s: a new quota begins",
+              s->name);
+    plait_node_set_path(n, u);
+    plait_node_announce(n);
+    plait_session_rekey(n->session, n->loop.now);
+}
+
+void plait_node_save_quota(struct plait_node *n)
+{
+    if (plait_quota_save(&n->quota) != PLAIT_OK)
+        plait_say("%s: %s", n->settings.state_file, plait_reason(PLAIT_ERR_IO));
+}
+
+/* What people want to know of. */
+
+static void tell_path(struct plait_uplink *u, const struct plait_bond_path_info *info)
+{
+    bool up = info->state == PLAIT_BOND_PATH_UP, was_up = u->state_told == PLAIT_BOND_PATH_UP;
+
+    if (up && !was_up)
+        plait_say("uplink %s: up, round trip %.1f ms", u->settings.name, (double)info->rtt_ns / 1e6);
+    else if (!up && was_up && info->state != PLAIT_BOND_PATH_SUSPECT)
+        plait_say("uplink %s: %s%s%s", u->settings.name, plait_report_state(info->state),
+                  u->trouble != NULL ? ": " : "", u->trouble != NULL ? u->trouble : "");
+    if (info->state != PLAIT_BOND_PATH_SUSPECT)
+        u->state_told = info->state;
+}
+
+static void tell_connection(struct plait_node *n)
+{
+    bool connected = n->logged_on && plait_since(n->loop.now, n->heard_at) < SILENT;
+
+    if (connected == n->connected)
+        return;
+    n->connected = connected;
+    if (!connected)
+        plait_say("the hub is silent");
+    else if (n->told_silence)
+        plait_say("the hub is heard again");
+    n->told_silence = !connected;
+}
+
+/* The advised port may be shut to us on the way: then the one that we were given is good enough. */
+static void check_advice(struct plait_node *n)
+{
+    if (n->advised_port == 0 || n->advice_confirmed || plait_since(n->loop.now, n->advised_at) < ADVICE_WAIT)
+        return;
+    n->no_advice_until = n->loop.now + ADVICE_REST;
+    plait_node_use_port(n, 0);
+    plait_session_rekey(n->session, n->loop.now);
+}
+
+static void check_silence(struct plait_node *n)
+{
+    struct plait_session_facts facts;
+
+    plait_session_facts(n->session, &facts);
+    if (n->advised_port != 0 && n->advice_confirmed && facts.waiting &&
+        plait_since(n->loop.now, n->heard_at) > ADVICE_WAIT)
+        plait_node_use_port(n, 0); /* a hub that was started anew has its own idea of ports */
+}
+
+void plait_node_on_tick(void *node)
+{
+    struct plait_node *n = node;
+    struct plait_bond_path_info info;
+    bool look = false;
+
+    if (n->ending)
+        return;
+    for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++) {
+        struct plait_uplink *u = &n->uplinks[i];
+        if (!u->used)
+            continue;
+        plait_bond_path_get(n->peer.bond, n->loop.now, (unsigned)i, &info);
+        count_quota(n, u, &info);
+        tell_path(u, &info);
+        look = look || u->no_way || !plait_uplink_is_open(u);
+        if (n->ticks % (u->resolved ? RESOLVE_AGAIN : RESOLVE_FIRST) == RESOLVE_FIRST - 1 && !n->connected)
+            plait_uplink_resolve(u);
+    }
+    if (look)
+        plait_node_look(n);
+    tell_connection(n);
+    check_advice(n);
+    check_silence(n);
+    plait_node_fit_mtu(n);
+    if (++n->ticks % SAVE_EVERY == 0)
+        plait_node_save_quota(n);
+    plait_timer_set(&n->tick, n->loop.now + TICK);
+}

@@ -1,0 +1,228 @@
+/*
+ * The plan goes on, and is taken back: see fetch_steer.c.
+ */
+#include "fetch_push.h"
+#include "repattern.h"
+#include "scheduler.h"
+
+#define AHEAD_NS PLAIT_REPATTERN_LOOKAHEAD_NS
+#define INTERVAL_NS    PLAIT_REPATTERN_INTERVAL_NS
+#define FLIGHT_NS      (80 * PLAIT_MS)  /* of what stands in queues */
+#define LATE_NS        (300 * PLAIT_MS) /* behind the others, then it is cut */
+#define LATE_AT_END_NS (30 * PLAIT_MS)
+#define CUT_AGAIN_NS   (300 * PLAIT_MS)
+#define GRACE_NS       (300 * PLAIT_MS) /* a letter has its connections to open their windows */
+#define END_NS         (100 * PLAIT_MS)
+
+/* ---- extend ---- */
+
+bool push_fits_window(const struct plait_fetch *f, double rate, uint64_t arrival_ns, uint64_t now)
+{
+    double others = fetch_rate(f, now) - rate;
+
+    return f->config.window_bytes == 0 || others <= 0 || plan_window_end(f) == f->map.size ||
+           plait_to_s(arrival_ns) <= (double)f->config.window_bytes / others;
+}
+
+/* Letters as the scheduler sees them; those that may not be given anything have no rate. Time begins at 0. */
+void letters_look(const struct plait_fetch *f, uint64_t now, int whom, double ahead_s,
+                  struct plait_sched_path out[LETTERS_MAX])
+{
+    for (int i = 0; i < f->push.letter_count; i++) {
+        const struct letter *t = &f->push.letters[i];
+        bool carried = t->up && source_usable(f, t->source) && (i == whom || push_is_carried(f, i, true));
+        double rate = carried ? letter_expected_rate(f, i, ahead_s, now) : 0;
+        out[i] = (struct plait_sched_path){.rate = rate,
+                                           .next_free = plait_time_to_carry((double)t->due_bytes, rate)};
+    }
+}
+
+static bool is_free(const struct plait_fetch *f, uint64_t block)
+{
+    struct plait_extent e;
+    uint64_t lo = block * f->push.block_bytes;
+
+    return plait_blockmap_at(&f->map, lo, &e) && e.state == PLAIT_BLOCK_FREE &&
+           e.hi >= plait_min_u64(f->map.size, lo + f->push.block_bytes);
+}
+
+void letter_claim(struct plait_fetch *f, uint64_t lo, uint64_t hi, int letter)
+{
+    fetch_mark(f, lo, hi, PLAIT_BLOCK_TAKEN, OWNER_LETTER + letter);
+    check_plan_audit(f, lo, hi, f->push.letters[letter].source);
+}
+
+/* One past the last block that may be planned now: within the window, the memory of the plan, and but for the last. */
+uint64_t push_plan_limit(const struct plait_fetch *f)
+{
+    uint64_t least = f->push.end, block, window = plan_window_end(f);
+    uint64_t limit = push_block_count(f) - 1;
+
+    for (int i = 0; i < f->push.letter_count; i++) {
+        if (letter_first_due(f, i, &block))
+            least = plait_min_u64(least, block);
+    }
+    limit = plait_min_u64(limit, least + PLAN_BLOCKS / 2);
+    return window < f->map.size ? plait_min_u64(limit, window / f->push.block_bytes) : limit;
+}
+
+bool push_is_planned(const struct plait_fetch *f)
+{
+    return f->push.end >= push_plan_limit(f);
+}
+
+void push_extend(struct plait_fetch *f, uint64_t now, int whom)
+{
+    struct push *u = &f->push;
+    struct plait_sched_path letters[LETTERS_MAX];
+    uint64_t ahead = push_ahead_ns(f), limit = push_plan_limit(f), arrival;
+    bool low = whom != NO_LETTER;
+
+    if (f->pin_count > 0)
+        return;
+    if (push_has_ranges(f)) /* leave them their part of the end */
+        ahead = plait_min_u64(ahead, END_NS + plait_time_to_carry((double)(f->map.size - f->map.done_bytes),
+                                                                  fetch_rate(f, now)));
+    letters_look(f, now, whom, plait_to_s(ahead), letters);
+    for (int i = 0; i < u->letter_count; i++)
+        low |= letters[i].rate > 0 && letters[i].next_free + plait_min_u64(INTERVAL_NS, ahead / 2) < ahead;
+    while (low && u->end < limit && f->fail == PLAIT_FETCH_FAIL_NONE) {
+        uint64_t block = u->end, lo = block * u->block_bytes;
+        int letter = is_free(f, block) ? plait_sched_pick(letters, (size_t)u->letter_count, 0,
+                                                          (double)u->block_bytes, &arrival)
+                                       : (int)LETTER_NOBODY;
+        if (letter < 0 || (letter < u->letter_count && letters[letter].next_free > ahead))
+            break;
+        if (letter < u->letter_count && !push_fits_window(f, letters[letter].rate, arrival, now)) {
+            letters[letter].rate = 0; /* all others would have to wait for it */
+            continue;
+        }
+        u->plan[u->end++ % PLAN_BLOCKS] = (uint8_t)letter;
+        if (letter == (int)LETTER_NOBODY)
+            continue;
+        letter_claim(f, lo, lo + u->block_bytes, letter);
+        letters[letter].next_free += plait_time_to_carry((double)u->block_bytes, letters[letter].rate);
+    }
+    f->replan = true;
+}
+
+/* ---- cut ---- */
+
+bool push_all_taken(const struct plait_fetch *f)
+{
+    return f->map.done_bytes + f->map.taken_bytes >= f->map.size;
+}
+
+static bool is_opening(const struct plait_fetch *f, int source)
+{
+    for (int i = 0; i < f->path_count; i++) {
+        for (int k = 0; k < PLAIT_FETCH_LANES_MAX && f->paths[i].source == source; k++) {
+            if (f->paths[i].lanes[k].stream && f->paths[i].lanes[k].state == LANE_OPENING)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* What all others have to bring, and how fast they do. */
+static void sum_others(const struct plait_fetch *f, int letter, uint64_t now, double *bytes, double *rate)
+{
+    *bytes = *rate = 0;
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        bool own = p->letter == letter || letter_of_kin(f, p) == letter;
+        if (own || p->state != PLAIT_FETCH_PATH_ACTIVE || !source_usable(f, p->source))
+            continue;
+        *bytes += (double)path_outstanding(f, i);
+        *rate += path_rate(p, now);
+    }
+}
+
+/* The block that the letter's source has reached a while after it was at `from`, at that rate. */
+uint64_t push_reached(const struct plait_fetch *f, int letter, uint64_t from, double rate, uint64_t look_ns)
+{
+    uint64_t mine = 0, all = plait_since(f->push.end, from);
+
+    for (uint64_t b = from; b < f->push.end; b++)
+        mine += push_plan_at(&f->push, b) == letter;
+    return plait_repattern_predict(from, rate / f->push.block_bytes, plait_to_s(look_ns),
+                                   all > 0 ? (double)mine / (double)all : 1);
+}
+
+/* The block from which on the letter is to give up what is planned for it, when it keeps `bytes`. */
+static uint64_t choose_cut(const struct plait_fetch *f, int letter, double bytes, double rate,
+                           uint64_t look_ns)
+{
+    const struct letter *t = &f->push.letters[letter];
+    struct plait_extent e;
+    uint64_t at = 0, kept = t->last;
+
+    while (bytes > 0 && letter_find_due(f, letter, at, &e)) {
+        double part = (double)(e.hi - e.lo) < bytes ? (double)(e.hi - e.lo) : bytes;
+        bytes -= (double)(e.hi - e.lo);
+        at = e.hi;
+        kept = plait_max_u64(kept, (e.lo + (uint64_t)part) / f->push.block_bytes + 1);
+    }
+    return plait_max_u64(kept, push_reached(f, letter, t->last, rate, look_ns));
+}
+
+/* The source is slower than was planned. */
+static void cut(struct plait_fetch *f, uint64_t now, int letter, double keep_s, double rate)
+{
+    struct steer *st = &f->sources[f->push.letters[letter].source].steer;
+    uint64_t look = letter_rtt_ns(f, letter) + FLIGHT_NS;
+    double before = f->push.letters[letter].rate, fastest = before > rate ? before : rate;
+    double flight = fastest * plait_to_s(look) + f->push.block_bytes, keep = rate * keep_s;
+    uint64_t first = choose_cut(f, letter, keep > flight ? keep : flight, rate, look);
+    struct plait_extent e;
+
+    if (!letter_find_due(f, letter, first * f->push.block_bytes, &e))
+        return;
+    st->kind = STEER_CUT;
+    st->sent = st->released = false;
+    st->fails = 0;
+    st->cut_at = now;
+    st->letter = (uint8_t)letter;
+    st->span = (struct plait_span){first, first};
+    f->replan = true;
+}
+
+/* Whether somebody has come of whom nothing is known yet, and finds nothing to do. */
+static bool is_somebody_new(const struct plait_fetch *f)
+{
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        if (p->est.samples == 0 && path_lanes_busy(p) == 0 && path_usable(f, p) && letter_of_kin(f, p) == NO_LETTER &&
+            p->state != PLAIT_FETCH_PATH_WAIT && p->state != PLAIT_FETCH_PATH_SILENT)
+            return true;
+    }
+    return false;
+}
+
+void push_look_at_shares(struct plait_fetch *f, uint64_t now)
+{
+    bool planned = push_all_taken(f), news = planned && is_somebody_new(f);
+
+    for (int i = 0; i < f->push.letter_count; i++) {
+        const struct letter *t = &f->push.letters[i];
+        const struct steer *st = &f->sources[t->source].steer;
+        double others, others_rate, rate = letter_expected_rate(f, i, 0, now);
+        if (!t->up || t->due_bytes == 0 || st->kind != STEER_NONE || is_opening(f, t->source) ||
+            now - st->cut_at < CUT_AGAIN_NS || !push_is_carried(f, i, true) ||
+            plait_since(now, t->up_at) < GRACE_NS + 2 * letter_rtt_ns(f, i))
+            continue;
+        sum_others(f, i, now, &others, &others_rate);
+        if (news && (double)t->due_bytes > 2 * rate * plait_to_s(AHEAD_NS))
+            cut(f, now, i, plait_to_s(AHEAD_NS), rate);
+        if (others_rate <= 0 || st->kind != STEER_NONE)
+            continue;
+        double rest_s = (double)t->due_bytes / (rate > 1 ? rate : 1),
+               rtt_s = plait_to_s(letter_answer_ns(f, i));
+        double together_s = (others + (double)t->due_bytes) / (others_rate + rate);
+        double ahead_s = plait_to_s(push_ahead_ns(f));
+        if (planned && rest_s > together_s + plait_to_s(LATE_AT_END_NS) && together_s > 2 * rtt_s)
+            cut(f, now, i, together_s, rate);
+        else if (!planned && rest_s > ahead_s + plait_to_s(LATE_NS))
+            cut(f, now, i, ahead_s / 2, rate);
+    }
+}

@@ -1,0 +1,253 @@
+/*
+ * What is asked for by name: holes behind the end of the plan, what was lost, and near the end what stalls. See
+ * fetch_steer.c.
+ */
+#include "fetch_push.h"
+#include "repattern.h"
+#include "scheduler.h"
+
+#define AHEAD_NS          PLAIT_REPATTERN_LOOKAHEAD_NS
+#define IDLE_NS           (150 * PLAIT_MS)
+#define HOLE_NS           (300 * PLAIT_MS)
+#define LOSS_NS           (5 * PLAIT_S) /* after the loss of a connection, holes are nobody's fault */
+#define FAILED_NS         (2 * PLAIT_S) /* who left blocks out is not asked for others */
+#define DOUBLED_PERCENT   2
+#define DOUBLED_BYTES_MIN (256 * PLAIT_KIB)
+
+/* ---- holes ---- */
+
+/* Puts the block on the list of what the source is asked for by name. False: the list is full. */
+static bool name_block(struct steer *st, uint64_t block)
+{
+    struct plait_span *last = st->block_count > 0 ? &st->blocks[st->block_count - 1] : NULL;
+
+    if (last != NULL && block >= last->first && block <= last->last)
+        return true;
+    if (last != NULL && block == last->last + 1) {
+        last->last = block;
+        return true;
+    }
+    if (st->block_count == PLAIT_BLOCKS_MAX)
+        return false;
+    st->blocks[st->block_count++] = (struct plait_span){block, block};
+    return true;
+}
+
+/* Who may be asked by name now: sources that are not being told something else. */
+static void look_for_helpers(struct plait_fetch *f, uint64_t now, struct plait_sched_path out[LETTERS_MAX])
+{
+    letters_look(f, now, NO_LETTER, plait_to_s(AHEAD_NS), out);
+    for (int i = 0; i < f->push.letter_count; i++) {
+        struct steer *st = &f->sources[f->push.letters[i].source].steer;
+        const struct letter *t = &f->push.letters[i];
+        bool failed = t->failed_at > 0 && now - t->failed_at < FAILED_NS;
+        if (st->kind != STEER_NONE || now < st->not_before || failed)
+            out[i].rate = 0;
+        if (st->kind == STEER_NONE)
+            st->block_count = 0;
+    }
+}
+
+/* Asks `letter` for the block, and no other letter of its source. */
+static void ask_for(struct plait_fetch *f, struct plait_sched_path letters[LETTERS_MAX], int letter,
+                    uint64_t block)
+{
+    int source = f->push.letters[letter].source;
+    struct steer *st = &f->sources[source].steer;
+
+    if (!name_block(st, block)) {
+        letters[letter].rate = 0;
+        return;
+    }
+    st->letter = (uint8_t)letter;
+    for (int i = 0; i < f->push.letter_count; i++) {
+        if (i != letter && f->push.letters[i].source == source)
+            letters[i].rate = 0;
+    }
+    letters[letter].next_free += plait_time_to_carry((double)f->push.block_bytes, letters[letter].rate);
+}
+
+static void send_asks(struct plait_fetch *f, uint64_t now)
+{
+    for (int i = 0; i < f->source_count; i++) {
+        struct steer *st = &f->sources[i].steer;
+        if (st->kind != STEER_NONE || st->block_count == 0)
+            continue;
+        struct letter *t = &f->push.letters[st->letter];
+        st->kind = STEER_ASK;
+        st->sent = false;
+        st->fails = 0;
+        t->asked_until = now + AHEAD_NS + HOLE_NS + 2 * letter_answer_ns(f, st->letter);
+        for (size_t k = 0; k < st->block_count; k++)
+            t->asked[t->asked_count++ % ASKED_MAX] = st->blocks[k];
+        f->replan = true;
+    }
+}
+
+void push_fill_holes(struct plait_fetch *f, uint64_t now)
+{
+    struct push *u = &f->push;
+    struct plait_sched_path letters[LETTERS_MAX];
+    struct plait_extent e;
+    uint64_t size = u->block_bytes, ahead = push_ahead_ns(f), arrival;
+    uint64_t end = u->end + 1 >= push_block_count(f) ? f->map.size : u->end * size;
+
+    end = plait_min_u64(end, plan_window_end(f));
+    if (f->pin_count > 0 || !plait_blockmap_find(&f->map, 0, PLAIT_BLOCK_FREE, &e) || e.lo >= end)
+        return;
+    look_for_helpers(f, now, letters);
+    for (uint64_t at = 0; plait_blockmap_find(&f->map, at, PLAIT_BLOCK_FREE, &e) && e.lo < end;) {
+        uint64_t block = e.lo / size, hi = plait_min_u64(e.hi, (block + 1) * size);
+        if (end < f->map.size && (block + 1) * size > end)
+            break; /* it would come whole */
+        int letter = plait_sched_pick(letters, (size_t)u->letter_count, 0, (double)size, &arrival);
+        if (letter < 0 || letters[letter].next_free > ahead)
+            break;
+        ask_for(f, letters, letter, block);
+        if (letters[letter].rate <= 0)
+            continue;
+        letter_claim(f, e.lo, hi, letter);
+        push_plan_set(u, block, LETTER_NOBODY); /* by name, not by the plan */
+        at = hi;
+    }
+    send_asks(f, now);
+}
+
+/* The first bytes from `at` on that the letter was to bring and has not, but for blocks that it was just asked for by
+ * name. */
+static bool find_overdue(const struct plait_fetch *f, int letter, uint64_t now, uint64_t at,
+                         struct plait_extent *e)
+{
+    const struct letter *t = &f->push.letters[letter];
+    uint64_t size = f->push.block_bytes;
+
+    for (; letter_find_due(f, letter, at, e); at = (e->lo / size + 1) * size) {
+        if (now < t->asked_until && letter_is_named(t, e->lo / size))
+            continue;
+        e->hi = plait_min_u64(e->hi, (e->lo / size + 1) * size);
+        return true;
+    }
+    return false;
+}
+
+/* The connections of a letter have gone past blocks that did not come: lost with a connection, or left out. */
+void push_look_for_losses(struct plait_fetch *f, uint64_t now, int letter)
+{
+    struct letter *t = &f->push.letters[letter];
+    uint64_t below = UINT64_MAX, size = f->push.block_bytes;
+    struct plait_extent e;
+    unsigned streams = 0;
+
+    for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
+        const struct lane *l = fetch_lane(f, id);
+        if (f->paths[id / PLAIT_FETCH_LANES_MAX].letter != letter || !l->stream || l->given_up)
+            continue;
+        streams++;
+        below = l->state == LANE_OPENING ? 0 : plait_min_u64(below, f->push.streams[id].below);
+        if (l->state == LANE_OPENING)
+            break;
+    }
+    if (streams == 0 || !find_overdue(f, letter, now, 0, &e) || e.lo / size >= below) {
+        t->hole_since = PLAIT_NEVER;
+        return;
+    }
+    if (t->hole_since == PLAIT_NEVER || t->hole != e.lo / size) {
+        t->hole = e.lo / size;
+        t->hole_since = now;
+    } else if (now - t->hole_since > HOLE_NS + 2 * letter_answer_ns(f, letter)) {
+        t->hole_since = PLAIT_NEVER;
+        for (uint64_t at = 0; find_overdue(f, letter, now, at, &e) && e.lo / size < below; at = e.hi)
+            fetch_mark(f, e.lo, e.hi, PLAIT_BLOCK_FREE, 0);
+        if (t->lost_at == 0 || now - t->lost_at > LOSS_NS) {
+            t->failed_at = now;
+            push_failed(f, now, t->source);
+        }
+    }
+}
+
+/* ---- twice ---- */
+
+/* The letter that will be ready last, and when. */
+static int latest_letter(const struct plait_fetch *f, uint64_t now, double *rest_s)
+{
+    int latest = NO_LETTER;
+
+    *rest_s = 0;
+    for (int i = 0; i < f->push.letter_count; i++) {
+        const struct letter *t = &f->push.letters[i];
+        double rate = letter_rate(f, i, now), s = (double)t->due_bytes / (rate > 1 ? rate : 1);
+        if (!t->up || t->due_bytes == 0 || s <= *rest_s)
+            continue;
+        *rest_s = s;
+        latest = i;
+    }
+    return latest;
+}
+
+void push_double_late(struct plait_fetch *f, uint64_t now)
+{
+    struct push *u = &f->push;
+    struct plait_sched_path letters[LETTERS_MAX];
+    struct plait_extent e;
+    double rest_s;
+    uint64_t budget = plait_max_u64(f->map.size / 100 * DOUBLED_PERCENT, DOUBLED_BYTES_MIN), arrival;
+    int late = latest_letter(f, now, &rest_s);
+
+    if (late == NO_LETTER || f->pin_count > 0)
+        return;
+    look_for_helpers(f, now, letters);
+    letters[late].rate = 0;
+    for (uint64_t at = 0; letter_find_due(f, late, at, &e) && u->doubled_bytes < budget;) {
+        uint64_t block = e.lo / u->block_bytes;
+        int letter = plait_sched_pick(letters, (size_t)u->letter_count, 0, (double)u->block_bytes, &arrival);
+        at = (block + 1) * u->block_bytes;
+        if (letter < 0 || plait_to_s(arrival) + plait_to_s(letter_answer_ns(f, letter)) > rest_s / 1.3)
+            break;
+        if (!push_remembers(u, block) || (u->plan[block % PLAN_BLOCKS] & PLAN_TWICE) != 0)
+            continue;
+        u->plan[block % PLAN_BLOCKS] |= PLAN_TWICE;
+        ask_for(f, letters, letter, block);
+        u->doubled_bytes += u->block_bytes;
+    }
+    send_asks(f, now);
+}
+
+/* Whether a stream of the letter has had nothing to send for a while, though others still bring what is planned. */
+static bool has_idle_stream(const struct plait_fetch *f, int letter, uint64_t now)
+{
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        for (int k = 0; k < PLAIT_FETCH_LANES_MAX && p->letter == letter; k++) {
+            const struct lane *l = &p->lanes[k];
+            if (l->stream && l->state == LANE_WAIT && !l->given_up &&
+                plait_since(now, l->last_arrival) > IDLE_NS + 2 * p->est.rtt_min_ns)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* One of a letter's connections is far behind the others: they are asked for what it has. */
+void push_double_straggler(struct plait_fetch *f, uint64_t now, int letter)
+{
+    struct push *u = &f->push;
+    struct steer *st = &f->sources[u->letters[letter].source].steer;
+    struct plait_extent e;
+    uint64_t budget = plait_max_u64(f->map.size / 100 * DOUBLED_PERCENT, DOUBLED_BYTES_MIN);
+
+    if (st->kind != STEER_NONE || now < st->not_before || u->end < push_plan_limit(f) || st->told < u->end ||
+        f->pin_count > 0 || !has_idle_stream(f, letter, now))
+        return;
+    st->block_count = 0;
+    st->letter = (uint8_t)letter;
+    for (uint64_t at = 0; u->doubled_bytes < budget && find_overdue(f, letter, now, at, &e); at = e.hi) {
+        uint64_t block = e.lo / u->block_bytes;
+        if (!push_remembers(u, block) || (u->plan[block % PLAN_BLOCKS] & PLAN_TWICE) != 0)
+            continue;
+        if (!name_block(st, block))
+            break;
+        u->plan[block % PLAN_BLOCKS] |= PLAN_TWICE;
+        u->doubled_bytes += u->block_bytes;
+    }
+    send_asks(f, now);
+}

@@ -1,0 +1,271 @@
+/*
+ * Letters: what is planned for each, and how they do.
+ */
+#include "fetch_push.h"
+#include "repattern.h"
+#include "scheduler.h"
+
+#define AHEAD_NS       PLAIT_REPATTERN_LOOKAHEAD_NS
+#define ALONE_AHEAD_NS (4 * PLAIT_S)    /* one source shares out among its connections itself */
+#define FAR_NS         (100 * PLAIT_MS) /* nearer ones have opened their windows before more is planned */
+#define SWAY           0.35             /* of samples, when the rate is as it was */
+#define RATE_NS        (300 * PLAIT_MS)
+#define GROWTH_MAX     4
+
+uint64_t push_block_count(const struct plait_fetch *f)
+{
+    return plait_block_count(f->map.size, f->push.block_bytes);
+}
+
+/* ---- the plan ---- */
+
+bool push_remembers(const struct push *u, uint64_t block)
+{
+    return block < u->end && u->end - block <= PLAN_BLOCKS;
+}
+
+/* Letter of the block, or LETTER_NOBODY. */
+uint8_t push_plan_at(const struct push *u, uint64_t block)
+{
+    return push_remembers(u, block) ? u->plan[block % PLAN_BLOCKS] & (uint8_t)~PLAN_TWICE : LETTER_NOBODY;
+}
+
+void push_plan_set(struct push *u, uint64_t block, uint8_t letter)
+{
+    if (push_remembers(u, block))
+        u->plan[block % PLAN_BLOCKS] = letter;
+}
+
+bool letter_is_named(const struct letter *t, uint64_t block)
+{
+    for (unsigned i = 0; i < ASKED_MAX && i < t->asked_count; i++) {
+        if (block >= t->asked[i].first && block <= t->asked[i].last)
+            return true;
+    }
+    return false;
+}
+
+bool letter_is_asked(const struct plait_fetch *f, int letter, uint64_t block)
+{
+    struct plait_extent e;
+
+    if (push_plan_at(&f->push, block) == letter || letter_is_named(&f->push.letters[letter], block))
+        return true;
+    return plait_blockmap_at(&f->map, block * f->push.block_bytes, &e) && e.state == PLAIT_BLOCK_TAKEN &&
+           e.owner == OWNER_LETTER + letter;
+}
+
+void steer_fill_span(struct plait_fetch *f, uint64_t first, uint64_t last, struct plait_fetch_stream *out)
+{
+    uint8_t *pattern = f->push.pattern;
+    struct steer *st = &f->sources[f->push.letters[out->letter].source].steer;
+    bool shared = f->push.letter_count == 1 && !st->patterned; /* and nobody else: the source shares it out */
+    size_t len = 0;
+
+    for (uint64_t b = first; b <= last && len < PLAIT_PATTERN_LETTERS_MAX; b++) {
+        pattern[len] = push_plan_at(&f->push, b);
+        shared &= pattern[len++] == 0;
+    }
+    out->first = first;
+    out->last = last;
+    out->pattern = pattern;
+    out->pattern_len = shared ? 0 : len;
+    st->patterned = !shared;
+}
+
+size_t plait_fetch_get_pattern(const struct plait_fetch *f, uint8_t *letters, size_t max)
+{
+    size_t n = 0;
+    uint64_t from = f->push.end;
+
+    for (; from > 0 && n < max && push_remembers(&f->push, from - 1); from--)
+        n += push_plan_at(&f->push, from - 1) != LETTER_NOBODY;
+    n = 0;
+    for (; from < f->push.end; from++) {
+        if (push_plan_at(&f->push, from) != LETTER_NOBODY && n < max)
+            letters[n++] = push_plan_at(&f->push, from);
+    }
+    return n;
+}
+
+/* The first bytes from `at` on that are planned for the letter. */
+bool letter_find_due(const struct plait_fetch *f, int letter, uint64_t at, struct plait_extent *e)
+{
+    while (plait_blockmap_find(&f->map, at, PLAIT_BLOCK_TAKEN, e)) {
+        if (e->owner == OWNER_LETTER + letter)
+            return true;
+        at = e->hi;
+    }
+    return false;
+}
+
+bool letter_first_due(const struct plait_fetch *f, int letter, uint64_t *block)
+{
+    struct plait_extent e;
+
+    if (f->push.letters[letter].due_bytes == 0 || !letter_find_due(f, letter, 0, &e))
+        return false;
+    *block = e.lo / f->push.block_bytes;
+    return true;
+}
+
+void letter_release(struct plait_fetch *f, int letter, uint64_t from, uint64_t to)
+{
+    struct plait_extent e;
+    uint64_t size = f->push.block_bytes, end = to > f->map.size / size ? f->map.size : to * size;
+
+    for (uint64_t at = from * size; at < end && letter_find_due(f, letter, at, &e) && e.lo < end; at = e.hi)
+        fetch_mark(f, e.lo, plait_min_u64(e.hi, end), PLAIT_BLOCK_FREE, 0);
+    f->replan = true;
+}
+
+void letter_down(struct plait_fetch *f, int letter)
+{
+    struct letter *t = &f->push.letters[letter];
+    bool others = false;
+
+    letter_release(f, letter, 0, UINT64_MAX);
+    t->due_bytes = 0;
+    t->up = false;
+    t->hole_since = PLAIT_NEVER;
+    for (int i = 0; i < f->push.letter_count; i++)
+        others |= i != letter && f->push.letters[i].source == t->source && f->push.letters[i].up;
+    if (!others) {
+        f->sources[t->source].steer.kind = STEER_NONE;
+        f->sources[t->source].steer.block_count = 0;
+    }
+}
+
+/* ---- how the letters do ---- */
+
+static bool is_carrier(const struct path *p, int letter)
+{
+    return p->letter == letter && p->state == PLAIT_FETCH_PATH_ACTIVE;
+}
+
+double letter_rate(const struct plait_fetch *f, int letter, uint64_t now)
+{
+    double sum = 0;
+
+    for (int i = 0; i < f->path_count; i++) {
+        if (is_carrier(&f->paths[i], letter))
+            sum += path_rate(&f->paths[i], now);
+    }
+    return sum;
+}
+
+/* The same, for the near future: of a path that still opens its windows more is to be expected. */
+double letter_expected_rate(const struct plait_fetch *f, int letter, double ahead_s, uint64_t now)
+{
+    double sum = 0;
+
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        if (!is_carrier(p, letter))
+            continue;
+        double rate = path_rate(p, now), grown = rate;
+        if (p->est.rtt_min_ns > FAR_NS && path_is_young(p, now))
+            grown = path_carries(p, rate * ahead_s + (double)f->push.block_bytes, now).rate;
+        sum += grown < rate ? rate : grown > GROWTH_MAX * rate ? GROWTH_MAX * rate : grown;
+    }
+    double usual = f->push.letters[letter].rate;
+    return sum < usual * (1 + SWAY) && sum > usual * (1 - SWAY) ? usual : sum;
+}
+
+/* What the letter brings over some intervals: it sways less than the latest samples. */
+void letter_learn_rate(struct plait_fetch *f, uint64_t now, int letter)
+{
+    struct letter *t = &f->push.letters[letter];
+    uint64_t since = plait_since(now, t->rated_at);
+    double rate = (double)t->came_bytes / plait_to_s(since > 0 ? since : 1);
+
+    if (!t->up || now < t->up_at) {
+        t->rated_at = now;
+        t->came_bytes = 0;
+    }
+    if (since < RATE_NS)
+        return;
+    if (t->due_bytes > 0) {
+        double latest = letter_rate(f, letter, now);
+        bool moved = rate > 1.5 * t->rate || rate < 0.67 * t->rate;
+        t->rate = moved ? (t->rate > 0 ? rate : latest) : 0.7 * t->rate + 0.3 * rate;
+    }
+    t->rated_at = now;
+    t->came_bytes = 0;
+}
+
+uint64_t letter_rtt_ns(const struct plait_fetch *f, int letter)
+{
+    uint64_t rtt = 0;
+
+    for (int i = 0; i < f->path_count; i++) {
+        if (is_carrier(&f->paths[i], letter))
+            rtt = plait_max_u64(rtt, f->paths[i].est.rtt_min_ns);
+    }
+    return rtt;
+}
+
+/* From telling it something to what comes of that, in the queues that it has to stand in. */
+uint64_t letter_answer_ns(const struct plait_fetch *f, int letter)
+{
+    uint64_t took = f->sources[f->push.letters[letter].source].steer.took_ns;
+
+    return plait_max_u64(letter_rtt_ns(f, letter), took);
+}
+
+/* The least round trip of a path of the source. */
+uint64_t source_rtt_min_ns(const struct plait_fetch *f, int source)
+{
+    uint64_t rtt = PLAIT_NEVER;
+
+    for (int i = 0; i < f->path_count; i++) {
+        if (f->paths[i].source == source && f->paths[i].est.rtt_min_ns > 0)
+            rtt = plait_min_u64(rtt, f->paths[i].est.rtt_min_ns);
+    }
+    return rtt == PLAIT_NEVER ? 0 : rtt;
+}
+
+int letter_of_kin(const struct plait_fetch *f, const struct path *p)
+{
+    for (int i = 0; i < f->path_count && !p->own_letter; i++) {
+        if (f->paths[i].letter != NO_LETTER && f->paths[i].source == p->source && !f->paths[i].own_letter)
+            return f->paths[i].letter;
+    }
+    return NO_LETTER;
+}
+
+/* Whether nobody but this letter brings anything, or is about to. */
+static bool is_alone(const struct plait_fetch *f, int letter)
+{
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        bool there = p->state == PLAIT_FETCH_PATH_ACTIVE || p->state == PLAIT_FETCH_PATH_NEW;
+        if (p->letter != letter && there && source_usable(f, p->source) && letter_of_kin(f, p) != letter)
+            return false;
+    }
+    return true;
+}
+
+bool push_has_ranges(const struct plait_fetch *f)
+{
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        if (p->state == PLAIT_FETCH_PATH_ACTIVE && push_streams(p) == 0 && source_usable(f, p->source))
+            return true;
+    }
+    return false;
+}
+
+/* How far ahead everybody is to have work. */
+uint64_t push_ahead_ns(const struct plait_fetch *f)
+{
+    uint64_t ahead = AHEAD_NS;
+
+    for (int i = 0; i < f->push.letter_count; i++) {
+        if (!f->push.letters[i].up)
+            continue;
+        uint64_t rtt = letter_rtt_ns(f, i);
+        ahead = plait_max_u64(ahead, is_alone(f, i) ? ALONE_AHEAD_NS + 4 * rtt : AHEAD_NS + 2 * rtt);
+    }
+    return ahead;
+}

@@ -1,0 +1,271 @@
+/*
+ * The plan of what is pushed, and telling the sources of it.
+ *
+ *   extend   the plan goes on by earliest arrival: each next block that is free goes to the letter that will have it
+ *            here first, by what it still has to bring and how fast it is. Everybody has work for `ahead_ns`; when
+ *            somebody has an interval less, more is planned. The rates measured meanwhile are in each new part of
+ *            the plan, which thus is a new pattern; it holds from the end of the old one, and is never late.
+ *   cut      a source has become so slow that what is planned for it would come long after the rest: the plan for it
+ *            ends at the block that it will have reached when it hears of it (repattern.h); what lies behind is
+ *            free once it has agreed, and goes to others.
+ *   ask      free blocks behind the end of the plan (holes: what was cut, or left behind by who is gone) are asked for
+ *            by name of whoever has them here first. Sources that serve only ranges take them as well.
+ *   twice    near the end, what stalls is asked for a second time.
+ *
+ * Each source is told its own part, one thing at a time; blocks of others stand in its patterns, too, but it
+ * matters to nobody whether all sources have the same plan for them.
+ *
+ * The last block of the stream is never in the plan but asked for: a source that has sent the end of the plan would
+ * end its streams, and could not be asked for holes any more.
+ */
+#include <string.h>
+
+#include "fetch_push.h"
+
+#define FLIGHT_NS     (80 * PLAIT_MS) /* of what stands in queues */
+#define UNANSWERED_NS (100 * PLAIT_MS)
+#define ANSWER_NS_MIN (2 * PLAIT_S)
+#define TRY_AGAIN_NS  (100 * PLAIT_MS)
+#define TRIES_MAX     4
+
+/* ---- telling ---- */
+
+static void extend_source(struct plait_fetch *f, int source)
+{
+    struct push *u = &f->push;
+    struct steer *st = &f->sources[source].steer;
+    bool any = false;
+
+    if (st->told >= u->end)
+        return;
+    uint64_t end = plait_min_u64(u->end, st->told + PLAIT_PATTERN_LETTERS_MAX);
+    for (uint64_t b = st->told; b < end && !any; b++) {
+        uint8_t letter = push_plan_at(u, b);
+        any = letter != LETTER_NOBODY && u->letters[letter].source == source;
+    }
+    if (any) {
+        st->kind = STEER_EXTEND;
+        st->sent = false;
+        st->fails = 0;
+        st->span = (struct plait_span){st->told, end - 1};
+    }
+    st->told = end;
+}
+
+/* The nearest path with a stream that the source has answered. */
+static int steer_path(const struct plait_fetch *f, int source)
+{
+    int best = -1;
+
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        bool answered = false;
+        for (int k = 0; k < PLAIT_FETCH_LANES_MAX && p->source == source; k++)
+            answered |= p->lanes[k].stream && !p->lanes[k].given_up && p->lanes[k].state != LANE_OPENING;
+        if (answered && (best < 0 || p->est.rtt_min_ns < f->paths[best].est.rtt_min_ns))
+            best = i;
+    }
+    return best;
+}
+
+static void fill_command(struct plait_fetch *f, struct steer *st, int path, struct plait_fetch_cmd *cmd)
+{
+    *cmd = (struct plait_fetch_cmd){
+        .kind = PLAIT_FETCH_STEER, .lane = NO_LANE, .path = path, .serial = st->serial = ++f->push.serial};
+    cmd->stream.block_bytes = f->push.block_bytes;
+    if (st->kind == STEER_ASK) {
+        cmd->stream.letter = st->letter;
+        cmd->stream.blocks = st->blocks;
+        cmd->stream.block_count = st->block_count;
+        return;
+    }
+    cmd->stream.letter = (uint8_t)f->paths[path].letter;
+    steer_fill_span(f, st->span.first, st->span.last, &cmd->stream);
+    if (st->kind == STEER_EXTEND)
+        return;
+    f->push.pattern[0] = LETTER_NOBODY;
+    cmd->stream.pattern_len = 1;
+    st->patterned = true;
+}
+
+bool steer_next(struct plait_fetch *f, uint64_t now, struct plait_fetch_cmd *cmd)
+{
+    if (f->push.block_bytes == 0 || f->done || f->fail != PLAIT_FETCH_FAIL_NONE)
+        return false;
+    for (int i = 0; i < f->source_count; i++) {
+        struct steer *st = &f->sources[i].steer;
+        int path = f->sources[i].takes_part ? steer_path(f, i) : -1;
+        if (path < 0 || now < st->not_before)
+            continue;
+        if (st->kind == STEER_NONE)
+            extend_source(f, i);
+        if (st->kind == STEER_NONE || st->sent)
+            continue;
+        st->sent = true;
+        st->sent_at = now;
+        fill_command(f, st, path, cmd);
+        return true;
+    }
+    return false;
+}
+
+/* ---- answers ---- */
+
+static void release_of_source(struct plait_fetch *f, int source, uint64_t from, uint64_t to, bool forget)
+{
+    for (int i = 0; i < f->push.letter_count; i++) {
+        if (f->push.letters[i].source != source)
+            continue;
+        letter_release(f, i, from, to);
+        for (uint64_t b = from; forget && b < plait_min_u64(to, f->push.end); b++) {
+            if (push_plan_at(&f->push, b) == i)
+                push_plan_set(&f->push, b, LETTER_NOBODY);
+        }
+    }
+}
+
+/* What the source was told to give up is free. */
+static void on_agreed(struct plait_fetch *f, int source)
+{
+    struct steer *st = &f->sources[source].steer;
+    uint64_t before = f->map.taken_bytes;
+
+    if (st->kind != STEER_CUT || st->released)
+        return;
+    st->released = true;
+    release_of_source(f, source, st->span.first, UINT64_MAX, true);
+    fetch_event(f, (struct plait_fetch_event){.kind = PLAIT_FETCH_EV_REPATTERN,
+                                              .source = source,
+                                              .bytes = before - f->map.taken_bytes});
+}
+
+/* It has got further than was thought: the switch moves. */
+static void on_late(struct plait_fetch *f, uint64_t now, int source, uint64_t at)
+{
+    struct steer *st = &f->sources[source].steer;
+    struct plait_span span = st->span;
+
+    if (at <= span.first || at > PLAIT_BLOCK_NUMBER_MAX) {
+        push_failed(f, now, source);
+        return;
+    }
+    if (st->kind == STEER_EXTEND) {
+        push_failed(f, now, source); /* nobody else plans anything there */
+        release_of_source(f, source, span.first, plait_min_u64(at, span.last + 1), false);
+        if (at <= span.last) {
+            st->span.first = at;
+            st->sent = false;
+            return;
+        }
+    } else if (st->kind == STEER_CUT && at < f->push.end && st->fails++ < TRIES_MAX) {
+        /* It goes on while the answer, and the next request, are on their way. */
+        double rate = letter_expected_rate(f, st->letter, 0, now);
+        uint64_t next = push_reached(f, st->letter, at, rate, now - st->sent_at + FLIGHT_NS) + 1;
+        st->span = (struct plait_span){next, next};
+        st->sent = false;
+        if (next < f->push.end)
+            return;
+    }
+    st->kind = STEER_NONE;
+}
+
+/* What the source was told did not reach it. */
+static void on_lost(struct plait_fetch *f, uint64_t now, int source)
+{
+    struct steer *st = &f->sources[source].steer;
+    enum steer_kind kind = st->kind;
+
+    st->kind = STEER_NONE;
+    if (kind == STEER_ASK) {
+        for (size_t i = 0; i < st->block_count; i++)
+            release_of_source(f, source, st->blocks[i].first, st->blocks[i].last + 1, true);
+        f->push.letters[st->letter].asked_count = 0;
+        st->block_count = 0;
+    }
+    push_failed(f, now, source);
+    for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
+        if (f->paths[id / PLAIT_FETCH_LANES_MAX].source == source && fetch_lane(f, id)->stream)
+            fetch_close_lane(f, id);
+    }
+}
+
+static void on_broken(struct plait_fetch *f, uint64_t now, int source)
+{
+    struct steer *st = &f->sources[source].steer;
+
+    st->sent = false;
+    st->not_before = now + (TRY_AGAIN_NS << st->fails);
+    if (++st->fails > TRIES_MAX)
+        on_lost(f, now, source);
+}
+
+static int steered_source(const struct plait_fetch *f, uint32_t serial)
+{
+    for (int i = 0; i < f->source_count; i++) {
+        const struct steer *st = &f->sources[i].steer;
+        if (st->kind != STEER_NONE && st->sent && st->serial == serial)
+            return i;
+    }
+    return PLAIT_FETCH_NO_SOURCE;
+}
+
+void plait_fetch_on_steered(struct plait_fetch *f, uint64_t now, uint32_t serial,
+                            enum plait_fetch_steered how, uint64_t at)
+{
+    int source = steered_source(f, serial);
+
+    if (source == PLAIT_FETCH_NO_SOURCE)
+        return;
+    struct steer *st = &f->sources[source].steer;
+    f->replan = true;
+    switch (how) {
+    case PLAIT_FETCH_STEERED_DONE:
+        st->took_ns = st->took_ns == 0 ? now - st->sent_at : (3 * st->took_ns + now - st->sent_at) / 4;
+        on_agreed(f, source);
+        st->kind = STEER_NONE;
+        st->block_count = 0;
+        break;
+    case PLAIT_FETCH_STEERED_LATE:
+        on_late(f, now, source, at);
+        break;
+    case PLAIT_FETCH_STEERED_LOST:
+        on_lost(f, now, source);
+        break;
+    case PLAIT_FETCH_STEERED_BROKEN:
+        on_broken(f, now, source);
+        break;
+    case PLAIT_FETCH_STEERED_REFUSED:
+        on_lost(f, now, source);
+        push_no_stream(f, source);
+        break;
+    }
+}
+
+void steer_on_deadline(struct plait_fetch *f, uint64_t now)
+{
+    if (f->push.block_bytes == 0 || f->done || f->fail != PLAIT_FETCH_FAIL_NONE || !f->size_known)
+        return;
+    for (int i = 0; i < f->source_count; i++) {
+        struct steer *st = &f->sources[i].steer;
+        if (st->kind != STEER_NONE && st->sent && now - st->sent_at > ANSWER_NS_MIN + 4 * st->took_ns)
+            on_broken(f, now, i);
+        /* The answer may stand in the very queue that the source is slow for: what comes all the same comes twice. */
+        if (st->kind == STEER_CUT && st->sent &&
+            now - st->sent_at > UNANSWERED_NS + 2 * source_rtt_min_ns(f, i))
+            on_agreed(f, i);
+        f->replan |= st->kind != STEER_NONE && !st->sent && now >= st->not_before;
+    }
+    for (int i = 0; i < f->push.letter_count; i++)
+        push_look_for_losses(f, now, i);
+    for (int i = 0; i < f->push.letter_count; i++)
+        letter_learn_rate(f, now, i);
+    push_extend(f, now, NO_LETTER);
+    push_look_at_shares(f, now);
+    push_fill_holes(f, now);
+    if (fetch_output_is_behind(f))
+        return;
+    if (push_all_taken(f))
+        push_double_late(f, now);
+    for (int i = 0; i < f->push.letter_count; i++)
+        push_double_straggler(f, now, i);
+}

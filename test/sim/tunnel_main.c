@@ -1,0 +1,302 @@
+/*
+ *      plait-sim tunnel                          all scenarios, as TAP
+ *      plait-sim tunnel --scenario NAME          one of them; --trace tells ten times a second what happens
+ *      plait-sim tunnel --seeds N [--from S]     random worlds S, S + 1, …; --stats prints a line for each
+ *      plait-sim tunnel --seed S [--trace]       one of them
+ *      plait-sim tunnel --golden FILE            trace hashes of scenarios and seeds, against a file; --update writes it
+ *      plait-sim tunnel --compare                the schedulers, and what each part is worth, over the table of the links
+ */
+#include "tunnel_main.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tunnel_scenarios.h"
+#include "tunnel_seeds.h"
+#include "units.h"
+
+#define SEEDS_PER_LINE  100
+#define GOLDEN_SEEDS    100
+#define GOLDEN_EVERY    4 /* scenarios: all of them again would take as long as the test of them */
+#define NAME_MAX_BYTES  64
+#define COMPARE_SECONDS 15
+
+struct options {
+    const char *scenario, *golden;
+    uint64_t seeds, from;
+    bool one_seed, trace, stats, update, compare;
+};
+
+/* ---- scenarios ---- */
+
+static void print_result(const struct plait_sim_tunnel_row *row, const struct plait_sim_tunnel_result *r)
+{
+    static const char *const kinds[] = {"cubic", "bbr", "udp", "ping"};
+
+    printf("# share %.3f of %.2f Mbit/s, late half %.3f, overtaken %llu\n", r->share, r->sum_mbit,
+           r->inner[0].mbit_late / r->sum_mbit, (unsigned long long)r->overtaken);
+    for (unsigned i = 0; i < PLAIT_SIM_INNER_MAX; i++) {
+        const struct plait_sim_inner_result *in = &r->inner[i];
+        if (!row->inner[i].used)
+            continue;
+        printf("#   %-5s %-4s %8.3f Mbit/s, sent %llu, came %llu, disorder %llu, silence %.0f ms, rtt %.1f "
+               "%.1f %.1f %.1f, "
+               "resent %llu, recoveries %llu, timeouts %llu\n",
+               kinds[row->inner[i].kind], row->inner[i].up ? "up" : "down", in->mbit,
+               (unsigned long long)in->sent_packets, (unsigned long long)in->received_packets,
+               (unsigned long long)in->out_of_order, in->silence_ms, in->rtt_ms_least, in->rtt_ms_median,
+               in->rtt_ms_p95, in->rtt_ms_most, (unsigned long long)in->resent,
+               (unsigned long long)in->recoveries, (unsigned long long)in->timeouts);
+    }
+}
+
+static int run_scenarios(const struct options *o)
+{
+    static struct plait_sim_tunnel_result r;
+    struct plait_sim_tunnel_story story = {.to = stdout, .every_ms = 100};
+    unsigned failed = 0, n = 0;
+    char why[256];
+
+    printf("1..%u\n", o->scenario != NULL ? 1 : tunnel_scenario_count);
+    for (unsigned i = 0; i < tunnel_scenario_count; i++) {
+        const struct tunnel_scenario *s = &tunnel_scenarios[i];
+        if (o->scenario != NULL && strcmp(o->scenario, s->name) != 0)
+            continue;
+        bool ok = tunnel_scenario_check(s, o->trace ? &story : NULL, &r, why, sizeof(why));
+        failed += !ok;
+        printf("%s %u - %s%s%s\n", ok ? "ok" : "not ok", ++n, s->name, ok ? "" : ": ", ok ? "" : why);
+        print_result(&s->row, &r);
+    }
+    return failed > 0 || n == 0;
+}
+
+/* ---- seeds ---- */
+
+static bool run_seed(const struct options *o, uint64_t seed)
+{
+    static struct plait_sim_tunnel_result r;
+    struct plait_sim_tunnel_story story = {.to = stdout, .every_ms = 50};
+    struct tunnel_seed s;
+    char why[256] = "";
+
+    tunnel_seed_make(seed, &s);
+    bool ok = tunnel_seed_check(&s, o->trace ? &story : NULL, &r, why, sizeof(why));
+
+    if (!ok || o->one_seed)
+        tunnel_seed_describe(&s, stdout);
+    if (o->stats || o->one_seed || !ok)
+        print_result(&s.row, &r);
+    if (!ok)
+        printf("# seed %llu FAILS: %s\n", (unsigned long long)seed, why);
+    return ok;
+}
+
+static int run_seeds(const struct options *o)
+{
+    uint64_t lines = (o->seeds + SEEDS_PER_LINE - 1) / SEEDS_PER_LINE, failed = 0;
+
+    printf("1..%llu\n", (unsigned long long)lines);
+    for (uint64_t line = 0; line < lines; line++) {
+        uint64_t first = o->from + line * SEEDS_PER_LINE;
+        uint64_t end = plait_min_u64(first + SEEDS_PER_LINE, o->from + o->seeds), bad = 0;
+        for (uint64_t seed = first; seed < end; seed++)
+            bad += !run_seed(o, seed);
+        printf("%s %llu - seeds %llu to %llu\n", bad == 0 ? "ok" : "not ok", (unsigned long long)line + 1,
+               (unsigned long long)first, (unsigned long long)end - 1);
+        failed += bad;
+    }
+    printf("# %llu of %llu seeds fail\n", (unsigned long long)failed, (unsigned long long)o->seeds);
+    return failed > 0;
+}
+
+/* ---- golden hashes ---- */
+
+static bool golden_run(unsigned i, char name[NAME_MAX_BYTES], uint64_t *hash)
+{
+    static struct plait_sim_tunnel_result r;
+    unsigned scenarios = tunnel_scenario_count / GOLDEN_EVERY;
+    struct tunnel_seed s;
+
+    if (i < scenarios) {
+        const struct tunnel_scenario *at = &tunnel_scenarios[i * GOLDEN_EVERY];
+        struct plait_sim_tunnel_row row = at->row;
+        row.seed = 1;
+        row.seconds = row.seconds < 3 ? row.seconds : 3;
+        snprintf(name, NAME_MAX_BYTES, "%s", at->name);
+        plait_sim_tunnel_run(&row, NULL, &r);
+    } else if (i < scenarios + GOLDEN_SEEDS) {
+        snprintf(name, NAME_MAX_BYTES, "seed-%u", i - scenarios);
+        tunnel_seed_make(i - scenarios, &s);
+        plait_sim_tunnel_run(&s.row, NULL, &r);
+    } else {
+        return false;
+    }
+    *hash = r.hash;
+    return true;
+}
+
+static int write_golden(const char *path)
+{
+    FILE *f = fopen(path, "w");
+    char name[NAME_MAX_BYTES];
+    uint64_t hash;
+
+    if (f == NULL) {
+        perror(path);
+        return 1;
+    }
+    for (unsigned i = 0; golden_run(i, name, &hash); i++)
+        fprintf(f, "%016llx %s\n", (unsigned long long)hash, name);
+    return fclose(f) == 0 ? 0 : 1;
+}
+
+static int check_golden(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    char name[NAME_MAX_BYTES], want_name[NAME_MAX_BYTES] = "";
+    unsigned long long want;
+    uint64_t hash;
+    unsigned differ = 0, i;
+
+    if (f == NULL) {
+        perror(path);
+        return 1;
+    }
+    printf("1..1\n");
+    for (i = 0; golden_run(i, name, &hash); i++) {
+        bool same =
+            fscanf(f, "%16llx %63s", &want, want_name) == 2 && want == hash && strcmp(name, want_name) == 0;
+        if (!same && differ++ < 10)
+            printf("# %s: trace hash %016llx differs\n", name, (unsigned long long)hash);
+    }
+    fclose(f);
+    printf("%s 1 - %u trace hashes, %u differ\n", differ == 0 ? "ok" : "not ok", i, differ);
+    if (differ > 0)
+        printf("# after a change of the tunnel or the simulator: plait-sim tunnel --golden FILE --update\n");
+    return differ > 0;
+}
+
+/* ---- comparing ---- */
+
+struct variant {
+    const char *name;
+    enum plait_bond_policy policy;
+    bool no_repair, no_ahead, no_reorder, no_duplicates, single, plain;
+};
+
+static const struct variant variants[] = {
+    {"plait", PLAIT_BOND_EARLIEST},
+    {"  without repair", PLAIT_BOND_EARLIEST, .no_repair = true},
+    {"  without taking ahead", PLAIT_BOND_EARLIEST, .no_ahead = true},
+    {"  without reordering", PLAIT_BOND_EARLIEST, .no_reorder = true},
+    {"lowest RTT", PLAIT_BOND_LOWEST_RTT},
+    {"weighted round robin", PLAIT_BOND_ROUND_ROBIN},
+    {"weighted random", PLAIT_BOND_RANDOM},
+    {"best single, tunnelled", PLAIT_BOND_EARLIEST, .single = true},
+    {"best single, plain", PLAIT_BOND_EARLIEST, .single = true, .plain = true},
+};
+
+static const char *const compared[] = {"three-cubic-down",    "three-bbr-down",    "pair-cubic-down",
+                                       "pair-bbr-down",       "uneven-cubic-down", "uneven-bbr-down",
+                                       "adsl-lte-cubic-down", "adsl-lte-bbr-down", "far-cubic-down",
+                                       "far-bbr-down",        "lossy-cubic-down",  "lossy-bbr-down"};
+
+static double compare_one(const struct plait_sim_tunnel_row *from, const struct variant *v)
+{
+    static struct plait_sim_tunnel_result r;
+    double best = 0, sum = 0;
+
+    for (int only = v->single ? 1 : 0;
+         only == 0 || (only <= PLAIT_SIM_UPLINKS_MAX && from->uplink[only - 1].mbit > 0); only++) {
+        struct plait_sim_tunnel_row row = *from;
+        row.policy = v->policy;
+        row.no_repair = v->no_repair;
+        row.no_ahead = v->no_ahead;
+        row.no_reorder = v->no_reorder;
+        row.no_duplicates = v->no_duplicates;
+        row.untunnelled = v->plain;
+        row.only = only;
+        row.seed = 1;
+        row.seconds = COMPARE_SECONDS;
+        plait_sim_tunnel_run(&row, NULL, &r);
+        sum = r.sum_mbit;
+        best = r.inner[0].mbit > best ? r.inner[0].mbit : best;
+        if (only == 0)
+            break;
+    }
+    return best / sum;
+}
+
+static int compare(void)
+{
+    printf("%-24s", "share of the lines' sum");
+    for (unsigned i = 0; i < PLAIT_COUNT(compared); i++)
+        printf(" %20.20s", compared[i]);
+    printf("\n");
+    for (unsigned v = 0; v < PLAIT_COUNT(variants); v++) {
+        printf("%-24s", variants[v].name);
+        for (unsigned i = 0; i < PLAIT_COUNT(compared); i++)
+            for (unsigned k = 0; k < tunnel_scenario_count; k++)
+                if (strcmp(tunnel_scenarios[k].name, compared[i]) == 0)
+                    printf(" %20.3f", compare_one(&tunnel_scenarios[k].row, &variants[v]));
+        printf("\n");
+        fflush(stdout);
+    }
+    return 0;
+}
+
+/* ---- options ---- */
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: plait-sim tunnel [--scenario NAME | --seeds N [--from S] [--stats] | --seed S | "
+                    "--golden FILE "
+                    "[--update] | --compare] [--trace]\n");
+    return 2;
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+    static const struct option names[] = {
+        {"scenario", required_argument, NULL, 'c'}, {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'f'},     {"seed", required_argument, NULL, 's'},
+        {"golden", required_argument, NULL, 'g'},   {"update", no_argument, NULL, 'u'},
+        {"trace", no_argument, NULL, 't'},          {"stats", no_argument, NULL, 'S'},
+        {"compare", no_argument, NULL, 'C'},        {0}};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        if (c == 'c')
+            o->scenario = optarg;
+        else if (c == 'n')
+            o->seeds = strtoull(optarg, NULL, 10);
+        else if (c == 'f' || c == 's')
+            o->from = strtoull(optarg, NULL, 10);
+        else if (c == 'g')
+            o->golden = optarg;
+        else if (c == '?')
+            return false;
+        o->one_seed |= c == 's';
+        o->update |= c == 'u';
+        o->trace |= c == 't';
+        o->stats |= c == 'S';
+        o->compare |= c == 'C';
+    }
+    if (o->one_seed)
+        o->seeds = 1;
+    return optind == argc;
+}
+
+int tunnel_main(int argc, char **argv)
+{
+    struct options o = {0};
+
+    if (!parse(argc, argv, &o))
+        return usage();
+    if (o.compare)
+        return compare();
+    if (o.golden != NULL)
+        return o.update ? write_golden(o.golden) : check_golden(o.golden);
+    return o.seeds > 0 ? run_seeds(&o) : run_scenarios(&o);
+}
