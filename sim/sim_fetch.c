@@ -328,7 +328,8 @@ static void on_raw(void *ctx, uint64_t now, const uint8_t *bytes, size_t len)
 {
     struct sim_lane *l = ctx;
 
-    if (l->state == LANE_ANSWERED && plait_fetch_recv(l->run->fetch, now, l->id, bytes, len) == PLAIT_FETCH_ABORT)
+    if (l->state == LANE_ANSWERED &&
+        plait_fetch_recv(l->run->fetch, now, l->id, bytes, len) == PLAIT_FETCH_ABORT)
         drop_session(l, now);
     settle(l->run, now);
 }
@@ -420,7 +421,8 @@ static void fill_ask(struct plait_sim_http_ask *ask, const struct plait_fetch_st
     ask->block_bytes = stream->block_bytes;
     ask->span = (struct plait_span){stream->first, stream->last};
     ask->pattern.len = (uint16_t)stream->pattern_len;
-    memcpy(ask->pattern.path, stream->pattern, stream->pattern_len);
+    if (stream->pattern_len > 0)
+        memcpy(ask->pattern.path, stream->pattern, stream->pattern_len);
     ask->block_count = stream->block_count;
     for (size_t i = 0; i < stream->block_count; i++)
         ask->blocks[i] = stream->blocks[i];
@@ -478,7 +480,8 @@ static void open_lane(struct run *r, uint64_t now, const struct plait_fetch_cmd 
         violated(r, now, "a request is opened on a lane that has one");
         drop_session(l, now);
     }
-    if (!cmd->is_stream && (cmd->hi <= cmd->lo || (r->world.size > 0 && cmd->lo > r->world.size + 16 * PLAIT_MIB)))
+    if (!cmd->is_stream &&
+        (cmd->hi <= cmd->lo || (r->world.size > 0 && cmd->lo > r->world.size + 16 * PLAIT_MIB)))
         violated(r, now, "an empty or absurd range is asked for");
     l->serial++;
     l->way = r->path_way[cmd->path];
@@ -499,9 +502,11 @@ static void open_lane(struct run *r, uint64_t now, const struct plait_fetch_cmd 
 static void carry_out(struct run *r, uint64_t now, const struct plait_fetch_cmd *cmd)
 {
     if (cmd->kind == PLAIT_FETCH_STEER || cmd->is_stream)
-        plait_sim_events_note(&r->world.events, cmd->stream.first ^ cmd->stream.last << 20 ^ (uint64_t)cmd->serial << 40);
+        plait_sim_events_note(&r->world.events,
+                              cmd->stream.first ^ cmd->stream.last << 20 ^ (uint64_t)cmd->serial << 40);
     else
-        plait_sim_events_note(&r->world.events, cmd->lo ^ cmd->hi << 20 ^ (uint64_t)cmd->lane << 50 ^ cmd->kind);
+        plait_sim_events_note(&r->world.events,
+                              cmd->lo ^ cmd->hi << 20 ^ (uint64_t)cmd->lane << 50 ^ cmd->kind);
     tell_command(r, now, cmd);
     if (cmd->kind == PLAIT_FETCH_STEER) {
         steer(r, now, cmd);
@@ -778,6 +783,7 @@ static void begin(struct run *r)
         .digest_known = r->config.digest || r->config.piece_bytes > 0,
         .seed = 1,
         .streams = !r->config.ranges_only,
+        .redundant = r->config.redundant,
     };
     plait_sim_store_init(&r->store, r->config.window_bytes);
     plait_sim_event_init(&r->timer, on_timer, r);

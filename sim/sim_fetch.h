@@ -18,6 +18,7 @@
 
 struct plait_sim_fetch_config {
     bool size_known;                   /* beforehand, as from a Metalink */
+    unsigned redundant;                /* sources of each block that is pushed */
     bool ranges_only;                  /* servers that take part are used like others */
     bool digest;                       /* of the whole is known, and verified at the end */
     uint64_t piece_bytes;              /* > 0: digests of pieces are known, and verified at the end */
@@ -56,11 +57,11 @@ struct plait_sim_fetch_result {
     uint32_t condemned; /* bits of sources */
     uint64_t condemned_bytes;
     unsigned steals;
-    unsigned steerings, lates, repatterns; /* requests; answered with 409; sources that were cut */
-    uint64_t repattern_ns;                 /* the first of them agreed to; 0 = none */
-    uint64_t stream_bytes;                 /* of bodies, that came over streams */
+    unsigned steerings, lates, repatterns;     /* requests; answered with 409; sources that were cut */
+    uint64_t repattern_ns;                     /* the first of them agreed to; 0 = none */
+    uint64_t stream_bytes;                     /* of bodies, that came over streams */
     uint64_t way_first_ns[PLAIT_SIM_WAYS_MAX]; /* when the first byte of a body came over it; 0 = never */
-    uint32_t no_stream;                    /* bits of servers that are only asked for ranges in the end */
+    uint32_t no_stream;                        /* bits of servers that are only asked for ranges in the end */
     uint64_t events;
     uint64_t hash;       /* of everything that happened */
     char violation[160]; /* empty = none */

@@ -42,15 +42,15 @@ enum plait_sim_fault_kind {
     PLAIT_SIM_FAULT_CLOSE_EACH, /* ends the connection after each response */
     PLAIT_SIM_FAULT_SLOW_START, /* until a ns, all connections together carry b bytes/s */
     /* of servers that take part, to the requests of streams only */
-    PLAIT_SIM_FAULT_STREAM_STATUS,   /* opening one is answered with status a */
-    PLAIT_SIM_FAULT_STREAM_ALL,      /* whatever the pattern, all blocks are sent */
-    PLAIT_SIM_FAULT_STREAM_NUMBER,   /* a is added to each block's number */
-    PLAIT_SIM_FAULT_STREAM_LENGTH,   /* blocks are said to be a bytes longer than they are */
-    PLAIT_SIM_FAULT_STREAM_SKIP,     /* every block whose number is divisible by a is left out */
-    PLAIT_SIM_FAULT_STREAM_TYPE,     /* frames are of type a */
-    PLAIT_SIM_FAULT_STREAM_ERROR,    /* after block a comes an error of code b */
-    PLAIT_SIM_FAULT_STEER_STATUS,    /* steering is answered with status a */
-    PLAIT_SIM_FAULT_STEER_LATE,      /* steering is always too late: 409 with a block a ahead of the span */
+    PLAIT_SIM_FAULT_STREAM_STATUS, /* opening one is answered with status a */
+    PLAIT_SIM_FAULT_STREAM_ALL,    /* whatever the pattern, all blocks are sent */
+    PLAIT_SIM_FAULT_STREAM_NUMBER, /* a is added to each block's number */
+    PLAIT_SIM_FAULT_STREAM_LENGTH, /* blocks are said to be a bytes longer than they are */
+    PLAIT_SIM_FAULT_STREAM_SKIP,   /* every block whose number is divisible by a is left out */
+    PLAIT_SIM_FAULT_STREAM_TYPE,   /* frames are of type a */
+    PLAIT_SIM_FAULT_STREAM_ERROR,  /* after block a comes an error of code b */
+    PLAIT_SIM_FAULT_STEER_STATUS,  /* steering is answered with status a */
+    PLAIT_SIM_FAULT_STEER_LATE,    /* steering is always too late: 409 with a block a ahead of the span */
 };
 
 struct plait_sim_fault {
@@ -131,7 +131,8 @@ struct plait_sim_http_app {
     void (*head)(void *ctx, uint64_t now, const struct plait_sim_http_head *head);
     void (*body)(void *ctx, uint64_t now, const struct plait_sim_span *span);
     void (*end)(void *ctx, uint64_t now, enum plait_sim_http_end end, bool open);
-    void (*raw)(void *ctx, uint64_t now, const uint8_t *bytes, size_t len); /* of a frame's header; may be NULL */
+    void (*raw)(void *ctx, uint64_t now, const uint8_t *bytes,
+                size_t len); /* of a frame's header; may be NULL */
 };
 
 void plait_sim_server_init(struct plait_sim_server *server, struct plait_sim_tcp *tcp,

@@ -10,8 +10,8 @@
 
 #include "sim_http.h"
 
-#define PLAIT_SIM_ASK_BYTES  250 /* of a request */
-#define PLAIT_SIM_RAW_BYTES  16  /* of a frame's header */
+#define PLAIT_SIM_ASK_BYTES 250 /* of a request */
+#define PLAIT_SIM_RAW_BYTES 16  /* of a frame's header */
 
 enum piece_kind { PIECE_HEAD, PIECE_BODY, PIECE_RAW, PIECE_END };
 
@@ -64,7 +64,8 @@ void plait_sim_session_stop(struct plait_sim_session *s, uint64_t now);
 /* It is idle: closed when the next request does not come in time. */
 void plait_sim_session_rest(struct plait_sim_session *s, uint64_t now);
 /* The fault that holds, or NULL. */
-const struct plait_sim_fault *plait_sim_server_fault(const struct plait_sim_server *server, enum plait_sim_fault_kind kind);
+const struct plait_sim_fault *plait_sim_server_fault(const struct plait_sim_server *server,
+                                                     enum plait_sim_fault_kind kind);
 
 /* sim_push.c: answers to requests of streams. False: the server does not take part, nothing was done. */
 bool plait_sim_push_answer(struct plait_sim_session *s, uint64_t now);

@@ -151,10 +151,8 @@ static void count_tcp(struct plait_sim_inner_run *r, uint64_t now, uint32_t id, 
         r->tunnel->result->overtaken++;
     if (bytes == 0)
         return;
-    if (r->last_came > 0)
-        r->result.silence_ms = now - r->last_came > r->result.silence_ms * 1e6
-                                   ? (double)(now - r->last_came) / 1e6
-                                   : r->result.silence_ms;
+    if (r->last_came > 0 && (double)(now - r->last_came) > r->result.silence_ms * 1e6)
+        r->result.silence_ms = (double)(now - r->last_came) / 1e6;
     r->last_came = now;
     r->result.bytes += bytes;
     if (now >= r->half_at)

@@ -11,7 +11,7 @@
 #define CHUNK_END_BYTES 5
 #define PAGE_BYTES      500 /* of an error */
 #define TICK_NS         (5 * PLAIT_MS)
-#define UNSENT_MAX      65536            /* a limited server does not write ahead of TCP by more */
+#define UNSENT_MAX      65536 /* a limited server does not write ahead of TCP by more */
 #define PIECES_FIRST    8
 #define PIECE_LEAST     1448             /* nor in pieces smaller than a segment */
 #define STALL_NS        (3600 * PLAIT_S) /* then a stalled connection is forgotten: worlds come to rest */
@@ -38,7 +38,8 @@ static const struct plait_sim_fault *fault(const struct plait_sim_server *v, enu
     return i < 0 ? NULL : &v->config.fault[i];
 }
 
-const struct plait_sim_fault *plait_sim_server_fault(const struct plait_sim_server *v, enum plait_sim_fault_kind kind)
+const struct plait_sim_fault *plait_sim_server_fault(const struct plait_sim_server *v,
+                                                     enum plait_sim_fault_kind kind)
 {
     return fault(v, kind);
 }

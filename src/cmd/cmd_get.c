@@ -14,7 +14,8 @@
 #include "record.h"
 #include "units.h"
 
-#define ROUTES_MAX 64
+#define ROUTES_MAX    64
+#define REDUNDANT_MAX 8
 
 struct get_cmd {
     struct plait_get_options options;
@@ -33,7 +34,8 @@ static const char help[] =
     "\n"
     "Fetches one file. The URLs are copies of it, on several servers; or a Metalink document (.meta4, "
     ".metalink),\n"
-    "here or on a server, that names them; or plait://DIRECTOR/NAME, which knows who holds it. All are used at once.\n"
+    "here or on a server, that names them; or plait://DIRECTOR/NAME, which knows who holds it. All are used "
+    "at once.\n"
     "\n"
     "  -o, --output FILE      where to; - is standard output, in order. Without: a name of the server's "
     "making\n"
@@ -47,6 +49,7 @@ static const char help[] =
     "default route\n"
     "      --servers FILE     ask the servers in this list (a URL in each line) for NAME, in place of a URL\n"
     "      --ask-lan          ask the local network who holds NAME, in place of a URL or beside others\n"
+    "      --redundant N      have each block pushed by so many servers; the first copy counts\n"
     "      --ranges-only      ask all servers for parts, also those that push\n"
     "      --checksum ALG=HEX what the whole must have: sha-256, sha-512, sha-384 or md5\n"
     "      --header LINE      send this field with each request\n"
@@ -81,6 +84,7 @@ enum long_option {
     OPTION_SERVERS,
     OPTION_ASK_LAN,
     OPTION_RANGES_ONLY,
+    OPTION_REDUNDANT,
 };
 
 static const struct option long_options[] = {
@@ -103,6 +107,7 @@ static const struct option long_options[] = {
     {"servers", required_argument, NULL, OPTION_SERVERS},
     {"ask-lan", no_argument, NULL, OPTION_ASK_LAN},
     {"ranges-only", no_argument, NULL, OPTION_RANGES_ONLY},
+    {"redundant", required_argument, NULL, OPTION_REDUNDANT},
     {NULL, 0, NULL, 0},
 };
 
@@ -223,7 +228,8 @@ static int take_checksum(struct get_cmd *c, const char *text)
 static bool is_reserved(const char *line)
 {
     static const char *const names[] = {
-        "range", "if-range", "if-match", "accept-encoding", "connection", "content-length", "transfer-encoding", "te"};
+        "range",      "if-range",       "if-match",          "accept-encoding",
+        "connection", "content-length", "transfer-encoding", "te"};
     size_t len = strcspn(line, ":");
 
     for (size_t i = 0; i < PLAIT_COUNT(names); i++)
@@ -290,6 +296,17 @@ static int take_connections(struct get_cmd *c, const char *text)
     if (*text == '\0' || *end != '\0' || count < 1 || count > PLAIT_FETCH_LANES_MAX)
         return usage("--connections %.40s is not a number from 1 to %d", text, PLAIT_FETCH_LANES_MAX);
     c->options.connections = (unsigned)count;
+    return 0;
+}
+
+static int take_redundant(struct get_cmd *c, const char *text)
+{
+    char *end;
+    long count = strtol(text, &end, 10);
+
+    if (*text == '\0' || *end != '\0' || count < 1 || count > REDUNDANT_MAX)
+        return usage("--redundant %.40s is not a number from 1 to %d", text, REDUNDANT_MAX);
+    c->options.redundant = (unsigned)count;
     return 0;
 }
 
@@ -363,6 +380,7 @@ static const struct {
     {OPTION_CONNECTIONS, take_connections},
     {OPTION_TIMEOUT, take_timeout},
     {OPTION_SERVERS, take_servers},
+    {OPTION_REDUNDANT, take_redundant},
 };
 
 static int take_option(struct get_cmd *c, int option, const char *argument)

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd_status.h"
 #include "control.h"
@@ -16,6 +17,9 @@
 #define USAGE       2
 #define TIMEOUT_MS  5000
 #define SOCKETS_MAX 16
+/* For so long it waits for what the other ends say: a satellite's round trip. */
+#define ROUND_US    50000
+#define ROUNDS_MAX  14
 
 static const char help[] =
     "usage: plait status [--json] [--control SOCKET]...\n"
@@ -65,13 +69,38 @@ static const char *reason(int err)
                                      : plait_err_name(err);
 }
 
+/* What the other ends of the tunnels know has been asked for, but has not come yet. */
+static bool is_asking(const json_t *answer)
+{
+    const json_t *nodes = json_object_get(answer, "nodes");
+
+    for (size_t i = 0; i < json_array_size(nodes); i++)
+        if (json_is_true(json_object_get(json_array_get(nodes, i), "asking")))
+            return true;
+    return json_is_true(json_object_get(answer, "asking"));
+}
+
+/* Returns owned, through *answer. */
+static int ask_patiently(const char *path, json_t **answer)
+{
+    json_t *request = json_pack("{s:s}", "do", "status");
+    int err = plait_control_ask(path, request, TIMEOUT_MS, answer);
+
+    for (int i = 0; i < ROUNDS_MAX && err == PLAIT_OK && is_asking(*answer); i++) {
+        usleep(ROUND_US);
+        json_decref(*answer);
+        err = plait_control_ask(path, request, TIMEOUT_MS, answer);
+    }
+    json_decref(request);
+    return err;
+}
+
 /* One that is asked by default need not be there. */
 static int ask(const char *path, bool must_be_there, json_t *all)
 {
-    json_t *request = json_pack("{s:s}", "do", "status"), *answer = NULL;
-    int err = plait_control_ask(path, request, TIMEOUT_MS, &answer);
+    json_t *answer = NULL;
+    int err = ask_patiently(path, &answer);
 
-    json_decref(request);
     if (err == PLAIT_OK)
         json_array_append_new(all, answer);
     else if (must_be_there || err != PLAIT_ERR_NOTFOUND)

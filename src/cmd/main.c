@@ -42,17 +42,6 @@ static void print_help(FILE *to)
     fputs("\nplait COMMAND --help tells more; plait --version tells the version.\n", to);
 }
 
-/*
- * A descriptor of 0, 1, 2 that is closed would be given to the next file or socket, which then got what is meant for
- * people. Standard output is filled so that writing to it fails.
- */
-static void fill_descriptors(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) == -1)
-            _exit(1);
-}
-
 /* Whoever starts us with a standard descriptor closed must not find a socket in its place: it cannot be written. */
 static void guard_standard_descriptors(void)
 {
@@ -64,9 +53,10 @@ static void guard_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     guard_standard_descriptors();
-    fill_descriptors();
     /* A reader that goes away is an error of writing, not the end of the program. */
     signal(SIGPIPE, SIG_IGN);
+    /* And so is a file that may not grow (ulimit -f). */
+    signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         print_help(stderr);
         return USAGE;

@@ -162,8 +162,8 @@ static void put_path(struct frame *f, const struct plait_get_progress *now, cons
     char letter[4] = "";
     if (path->info.letter >= 0 && path->info.streams > 0)
         snprintf(letter, sizeof letter, "%c  ", plait_letter((uint8_t)path->info.letter));
-    put_line(f, "%3.0f%% %s %9s/s  %s%s%s%s%s%s", share * 100, bar(share, f->width, cells), rate, letter, word,
-             word[0] != '\0' ? "  " : "", named ? path->route : "", named ? "  " : "", path->source);
+    put_line(f, "%3.0f%% %s %9s/s  %s%s%s%s%s%s", share * 100, bar(share, f->width, cells), rate, letter,
+             word, word[0] != '\0' ? "  " : "", named ? path->route : "", named ? "  " : "", path->source);
 }
 
 static void draw_bars(struct plait_progress *p, const struct plait_get_progress *now)

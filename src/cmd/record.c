@@ -82,11 +82,11 @@ static const char *state_name(enum plait_fetch_path_state state)
 static json_t *fetch_event(const struct plait_fetch_event *e, double t)
 {
     static const char *const names[] = {
-        [PLAIT_FETCH_EV_SIZE] = "size",       [PLAIT_FETCH_EV_PATH_STATE] = "state",
-        [PLAIT_FETCH_EV_STEAL] = "steal",     [PLAIT_FETCH_EV_NO_RANGES] = "no-ranges",
-        [PLAIT_FETCH_EV_DIFFERS] = "differs", [PLAIT_FETCH_EV_CONDEMNED] = "condemned",
-        [PLAIT_FETCH_EV_CHANGED] = "changed", [PLAIT_FETCH_EV_SIZE_DIFFERS] = "size-differs",
-        [PLAIT_FETCH_EV_STREAM] = "stream",   [PLAIT_FETCH_EV_REPATTERN] = "repattern",
+        [PLAIT_FETCH_EV_SIZE] = "size",           [PLAIT_FETCH_EV_PATH_STATE] = "state",
+        [PLAIT_FETCH_EV_STEAL] = "steal",         [PLAIT_FETCH_EV_NO_RANGES] = "no-ranges",
+        [PLAIT_FETCH_EV_DIFFERS] = "differs",     [PLAIT_FETCH_EV_CONDEMNED] = "condemned",
+        [PLAIT_FETCH_EV_CHANGED] = "changed",     [PLAIT_FETCH_EV_SIZE_DIFFERS] = "size-differs",
+        [PLAIT_FETCH_EV_STREAM] = "stream",       [PLAIT_FETCH_EV_REPATTERN] = "repattern",
         [PLAIT_FETCH_EV_NO_STREAM] = "no-stream",
     };
     json_t *o = new_event(names[e->kind], t);

@@ -64,15 +64,30 @@ static json_t *receiving(const struct plait_bond_path_info *info, const struct s
                      (json_int_t)info->received_bytes, "packets", (json_int_t)info->received_packets);
 }
 
-static json_t *report_path(const struct plait_bond_path_info *info, unsigned path, const struct sums *all,
-                           bool sends_up)
+static void add_other(json_t *direction, const struct plait_tell *other, unsigned path)
 {
-    return json_pack("{s:i, s:s, s:i, s:o, s:o}", "path", (int)path, "state", plait_report_state(info->state),
-                     "mtu", (int)info->mtu, sends_up ? "up" : "down", sending(info, all),
-                     sends_up ? "down" : "up", receiving(info, all));
+    for (size_t i = 0; other != NULL && i < other->path_count; i++) {
+        const struct plait_tell_path *p = &other->paths[i];
+        if (p->path != path)
+            continue;
+        json_object_set_new(direction, "capacity", json_real((double)p->capacity));
+        json_object_set_new(direction, "queue", json_real(p->queue_us / 1e3));
+        json_object_set_new(direction, "loss", json_real(p->loss));
+    }
 }
 
-json_t *plait_report_paths(const struct plait_bond *bond, uint64_t now, bool sends_up)
+static json_t *report_path(const struct plait_bond_path_info *info, unsigned path, const struct sums *all,
+                           bool sends_up, const struct plait_tell *other)
+{
+    json_t *here = sending(info, all), *there = receiving(info, all);
+
+    add_other(there, other, path);
+    return json_pack("{s:i, s:s, s:i, s:o, s:o}", "path", (int)path, "state", plait_report_state(info->state),
+                     "mtu", (int)info->mtu, sends_up ? "up" : "down", here, sends_up ? "down" : "up", there);
+}
+
+json_t *plait_report_paths(const struct plait_bond *bond, uint64_t now, bool sends_up,
+                           const struct plait_tell *other)
 {
     struct sums all = sum_up(bond, now);
     struct plait_bond_path_info info;
@@ -81,7 +96,7 @@ json_t *plait_report_paths(const struct plait_bond *bond, uint64_t now, bool sen
     for (unsigned i = 0; i < PLAIT_BOND_PATHS; i++) {
         plait_bond_path_get(bond, now, i, &info);
         if (info.state != PLAIT_BOND_PATH_NONE)
-            json_array_append_new(list, report_path(&info, i, &all, sends_up));
+            json_array_append_new(list, report_path(&info, i, &all, sends_up, other));
     }
     return list;
 }

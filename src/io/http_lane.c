@@ -460,8 +460,7 @@ int plait_http_lane_get(struct plait_http_lane *lane, const struct plait_http_re
     lane->egress_errno = 0;
     lane->error[0] = '\0';
     if (!ensure_share(lane) || !set_method(lane, request) || !set_headers(lane, request) ||
-        !set_range(lane, request) ||
-        curl_easy_setopt(lane->easy, CURLOPT_URL, request->url) != CURLE_OK ||
+        !set_range(lane, request) || curl_easy_setopt(lane->easy, CURLOPT_URL, request->url) != CURLE_OK ||
         curl_easy_setopt(lane->easy, CURLOPT_USERPWD, request->user) != CURLE_OK ||
         curl_multi_add_handle(lane->http->multi, lane->easy) != CURLM_OK)
         return PLAIT_ERR_NOMEM;

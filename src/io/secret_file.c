@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,5 +58,43 @@ int plait_secret_file_write(const char *path, const void *bytes, size_t len)
     if (err != PLAIT_OK)
         unlink(path);
     errno = saved;
+    return err;
+}
+
+static int take_lines(char *text, int (*take)(void *ctx, const char *line), void *ctx, unsigned *number)
+{
+    int err = PLAIT_OK;
+
+    while (err == PLAIT_OK && text != NULL) {
+        char *line = strsep(&text, "\n");
+        size_t len = strlen(line);
+        ++*number;
+        if (len > 0 && line[len - 1] == '\r')
+            line[len - 1] = '\0';
+        if (line[0] != '\0' && line[0] != '#')
+            err = take(ctx, line);
+    }
+    return err;
+}
+
+int plait_secret_file_lines(const char *path, size_t max, int (*take)(void *ctx, const char *line), void *ctx,
+                            unsigned *line)
+{
+    uint8_t *text;
+    size_t len;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    *line = 0;
+    if (fd < 0)
+        return PLAIT_ERR_IO;
+    int err = plait_read_file(fd, max, &text, &len);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    if (err != PLAIT_OK)
+        return err;
+    err = strlen((char *)text) == len ? take_lines((char *)text, take, ctx, line) : PLAIT_ERR_FORMAT;
+    OPENSSL_cleanse(text, len);
+    free(text);
     return err;
 }

@@ -1,6 +1,5 @@
 #include "sign.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -10,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
-#include "file.h"
+#include "secret_file.h"
 #include "units.h"
 
 #define SCHEME      "Plait-HMAC"
@@ -51,8 +49,9 @@ static int parse_line(const char *line, struct plait_secret *out)
     return PLAIT_OK;
 }
 
-static int add_line(struct plait_secrets *s, const char *line)
+static int add_line(void *ctx, const char *line)
 {
+    struct plait_secrets *s = ctx;
     struct plait_secret one;
     int err = parse_line(line, &one);
 
@@ -70,44 +69,15 @@ static int add_line(struct plait_secrets *s, const char *line)
     return PLAIT_OK;
 }
 
-static int parse_lines(char *text, struct plait_secrets *s, unsigned *number)
-{
-    int err = PLAIT_OK;
-
-    *number = 0;
-    while (err == PLAIT_OK && text != NULL) {
-        char *line = strsep(&text, "\n");
-        size_t len = strlen(line);
-        ++*number;
-        if (len > 0 && line[len - 1] == '\r')
-            line[len - 1] = '\0';
-        if (line[0] != '\0' && line[0] != '#')
-            err = add_line(s, line);
-    }
-    if (err == PLAIT_OK && s->count == 0) {
-        *number = 0;
-        err = PLAIT_ERR_FORMAT;
-    }
-    return err;
-}
-
 int plait_secrets_load(const char *path, struct plait_secrets *out, unsigned *line)
 {
     struct plait_secrets s = {0};
-    uint8_t *text;
-    size_t len;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int err = plait_secret_file_lines(path, FILE_MAX, add_line, &s, line);
 
-    *line = 0;
-    if (fd < 0)
-        return PLAIT_ERR_IO;
-    int err = plait_read_file(fd, FILE_MAX, &text, &len);
-    close(fd);
-    if (err != PLAIT_OK)
-        return err;
-    err = strlen((char *)text) == len ? parse_lines((char *)text, &s, line) : PLAIT_ERR_FORMAT;
-    OPENSSL_cleanse(text, len);
-    free(text);
+    if (err == PLAIT_OK && s.count == 0) {
+        *line = 0;
+        err = PLAIT_ERR_FORMAT;
+    }
     if (err == PLAIT_OK)
         *out = s;
     else

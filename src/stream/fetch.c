@@ -525,7 +525,7 @@ static void keep(struct plait_fetch *f, uint64_t now, struct path *p, uint64_t a
 }
 
 void fetch_keep_new(struct plait_fetch *f, uint64_t now, int lane, uint64_t at, const uint8_t *bytes,
-                     size_t len)
+                    size_t len)
 {
     struct path *p = path_of(f, lane);
     struct plait_extent e;
@@ -701,6 +701,15 @@ static bool others_busy(const struct plait_fetch *f, int source, const struct la
     return false;
 }
 
+static bool is_served(const struct path *p)
+{
+    bool body = false;
+
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++)
+        body |= p->lanes[k].state == LANE_BODY;
+    return body;
+}
+
 /* 503 or 429: fewer connections if some of the source are being served, otherwise come back later. */
 static void end_busy(struct plait_fetch *f, uint64_t now, int lane, uint64_t retry_after_ns)
 {
@@ -717,8 +726,10 @@ static void end_busy(struct plait_fetch *f, uint64_t now, int lane, uint64_t ret
             return;
     }
     for (int i = 0; i < f->path_count; i++) {
-        if (f->paths[i].source == source && f->paths[i].state != PLAIT_FETCH_PATH_OUT &&
-            path_lanes_busy(&f->paths[i]) == 0)
+        const struct path *of = &f->paths[i];
+        bool waits =
+            of->state == PLAIT_FETCH_PATH_WAIT && of->retry_at >= now + delay; /* asked at the same time */
+        if (of->source == source && of->state != PLAIT_FETCH_PATH_OUT && !is_served(of) && !waits)
             path_back_off(f, i, now, delay);
     }
 }

@@ -79,6 +79,8 @@ struct plait_fetch_config {
     bool digest_known;   /* the owner will verify the whole and call reject_content if it does not match */
     uint64_t seed;       /* for the choice of audited blocks */
     bool streams;        /* lanes of sources that take part may become streams */
+    unsigned
+        redundant; /* blocks that are pushed come from so many sources, the first to arrive counts; 0, 1 = one */
 };
 
 enum plait_fetch_fail {
@@ -121,9 +123,9 @@ enum plait_fetch_cmd_kind {
 struct plait_fetch_stream {
     uint8_t letter;
     uint32_t block_bytes;
-    uint64_t first, last; /* the span, inclusive */
-    const uint8_t *pattern; /* letters, from `first` on. Borrowed until the next call */
-    size_t pattern_len;     /* 0 = none */
+    uint64_t first, last;            /* the span, inclusive */
+    const uint8_t *pattern;          /* letters, from `first` on. Borrowed until the next call */
+    size_t pattern_len;              /* 0 = none */
     const struct plait_span *blocks; /* named ones, in place of span and pattern. Likewise */
     size_t block_count;              /* 0 = span and pattern */
 };
@@ -148,11 +150,11 @@ enum plait_fetch_head_kind {
 
 struct plait_fetch_head {
     enum plait_fetch_head_kind kind;
-    uint64_t lo, hi;  /* PARTIAL */
-    uint64_t size;    /* of the whole stream as this source states it, or PLAIT_FETCH_UNKNOWN */
-    uint64_t version; /* a hash of the validator (strong ETag, else Last-Modified), 0 = none */
-    bool strong;      /* the version comes from a strong validator */
-    bool takes_part;  /* in parallel HTTP */
+    uint64_t lo, hi;      /* PARTIAL */
+    uint64_t size;        /* of the whole stream as this source states it, or PLAIT_FETCH_UNKNOWN */
+    uint64_t version;     /* a hash of the validator (strong ETag, else Last-Modified), 0 = none */
+    bool strong;          /* the version comes from a strong validator */
+    bool takes_part;      /* in parallel HTTP */
     uint32_t block_bytes; /* FRAMES */
 };
 
@@ -209,7 +211,7 @@ enum plait_fetch_event_kind {
     PLAIT_FETCH_EV_CHANGED,      /* `source` changed its version */
     PLAIT_FETCH_EV_STREAM,       /* `path` has its first stream, of blocks of `bytes` */
     PLAIT_FETCH_EV_REPATTERN,    /* `source` is slower than was planned: `bytes` go to others */
-    PLAIT_FETCH_EV_NO_STREAM,    /* `source` is only asked for ranges from now on: it did not do as it was asked */
+    PLAIT_FETCH_EV_NO_STREAM, /* `source` is only asked for ranges from now on: it did not do as it was asked */
 };
 
 struct plait_fetch_event {
@@ -257,8 +259,8 @@ enum plait_fetch_steered {
 };
 
 /* The answer to the steering request `serial`; ignored where that is no longer waited for. */
-void plait_fetch_on_steered(struct plait_fetch *f, uint64_t now, uint32_t serial, enum plait_fetch_steered how,
-                            uint64_t at);
+void plait_fetch_on_steered(struct plait_fetch *f, uint64_t now, uint32_t serial,
+                            enum plait_fetch_steered how, uint64_t at);
 
 /* The TCP connection of the lane stands; rtt_ns as its handshake measured it (0 = unknown). */
 void plait_fetch_on_connected(struct plait_fetch *f, uint64_t now, int lane, uint64_t rtt_ns);

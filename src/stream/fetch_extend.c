@@ -1,11 +1,13 @@
 /*
  * The plan goes on, and is taken back: see fetch_steer.c.
  */
+#include <string.h>
+
 #include "fetch_push.h"
 #include "repattern.h"
 #include "scheduler.h"
 
-#define AHEAD_NS PLAIT_REPATTERN_LOOKAHEAD_NS
+#define AHEAD_NS       PLAIT_REPATTERN_LOOKAHEAD_NS
 #define INTERVAL_NS    PLAIT_REPATTERN_INTERVAL_NS
 #define FLIGHT_NS      (80 * PLAIT_MS)  /* of what stands in queues */
 #define LATE_NS        (300 * PLAIT_MS) /* behind the others, then it is cut */
@@ -32,8 +34,8 @@ void letters_look(const struct plait_fetch *f, uint64_t now, int whom, double ah
         const struct letter *t = &f->push.letters[i];
         bool carried = t->up && source_usable(f, t->source) && (i == whom || push_is_carried(f, i, true));
         double rate = carried ? letter_expected_rate(f, i, ahead_s, now) : 0;
-        out[i] = (struct plait_sched_path){.rate = rate,
-                                           .next_free = plait_time_to_carry((double)t->due_bytes, rate)};
+        out[i] = (struct plait_sched_path){
+            .rate = rate, .next_free = plait_time_to_carry((double)(t->due_bytes + t->copy_bytes), rate)};
     }
 }
 
@@ -71,6 +73,28 @@ bool push_is_planned(const struct plait_fetch *f)
     return f->push.end >= push_plan_limit(f);
 }
 
+/* The block is to come from other sources as well, those that have it here first. */
+static void plan_copies(struct plait_fetch *f, struct plait_sched_path letters[LETTERS_MAX], int letter,
+                        uint64_t block)
+{
+    struct push *u = &f->push;
+    struct plait_sched_path others[LETTERS_MAX];
+
+    memcpy(others, letters, (size_t)u->letter_count * sizeof *others);
+    for (unsigned n = 1; n < f->config.redundant && letter >= 0; n++) {
+        for (int i = 0; i < u->letter_count; i++) {
+            if (u->letters[i].source == u->letters[letter].source)
+                others[i].rate = 0;
+        }
+        letter = plait_sched_pick(others, (size_t)u->letter_count, 0, (double)u->block_bytes, NULL);
+        if (letter < 0)
+            return;
+        u->also[block % PLAN_BLOCKS] |= UINT64_C(1) << letter;
+        u->letters[letter].copy_bytes += u->block_bytes;
+        letters[letter].next_free += plait_time_to_carry((double)u->block_bytes, letters[letter].rate);
+    }
+}
+
 void push_extend(struct plait_fetch *f, uint64_t now, int whom)
 {
     struct push *u = &f->push;
@@ -97,11 +121,13 @@ void push_extend(struct plait_fetch *f, uint64_t now, int whom)
             letters[letter].rate = 0; /* all others would have to wait for it */
             continue;
         }
+        u->also[u->end % PLAN_BLOCKS] = 0;
         u->plan[u->end++ % PLAN_BLOCKS] = (uint8_t)letter;
         if (letter == (int)LETTER_NOBODY)
             continue;
         letter_claim(f, lo, lo + u->block_bytes, letter);
         letters[letter].next_free += plait_time_to_carry((double)u->block_bytes, letters[letter].rate);
+        plan_copies(f, letters, letter, block);
     }
     f->replan = true;
 }
@@ -192,8 +218,9 @@ static bool is_somebody_new(const struct plait_fetch *f)
 {
     for (int i = 0; i < f->path_count; i++) {
         const struct path *p = &f->paths[i];
-        if (p->est.samples == 0 && path_lanes_busy(p) == 0 && path_usable(f, p) && letter_of_kin(f, p) == NO_LETTER &&
-            p->state != PLAIT_FETCH_PATH_WAIT && p->state != PLAIT_FETCH_PATH_SILENT)
+        if (p->est.samples == 0 && path_lanes_busy(p) == 0 && path_usable(f, p) &&
+            letter_of_kin(f, p) == NO_LETTER && p->state != PLAIT_FETCH_PATH_WAIT &&
+            p->state != PLAIT_FETCH_PATH_SILENT)
             return true;
     }
     return false;

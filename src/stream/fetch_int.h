@@ -109,6 +109,7 @@ struct letter {
     bool up;        /* a stream of it is open */
     uint64_t up_at; /* since when, if it is answered; PLAIT_NEVER = not yet */
     uint64_t due_bytes;
+    uint64_t copy_bytes; /* that others bring as well, and that are not here from it */
     uint64_t last;       /* one past the highest block that came */
     double rate;         /* bytes/s over some intervals, 0 = not yet known */
     uint64_t came_bytes; /* over its streams, since rated_at */
@@ -145,7 +146,8 @@ struct push {
     uint32_t block_bytes; /* 0 = not begun */
     uint64_t end;         /* one past the last block that is planned */
     uint64_t planned_at;
-    uint8_t plan[PLAN_BLOCKS]; /* letters, by block modulo PLAN_BLOCKS */
+    uint8_t plan[PLAN_BLOCKS];  /* letters, by block modulo PLAN_BLOCKS */
+    uint64_t also[PLAN_BLOCKS]; /* bits of letters that push it as well */
     struct letter letters[LETTERS_MAX];
     int letter_count;
     struct stream *streams; /* owned; one for each lane, or NULL */

@@ -36,6 +36,45 @@ void push_plan_set(struct push *u, uint64_t block, uint8_t letter)
         u->plan[block % PLAN_BLOCKS] = letter;
 }
 
+bool push_is_copy(const struct push *u, int letter, uint64_t block)
+{
+    return push_remembers(u, block) && (u->also[block % PLAN_BLOCKS] >> letter & 1) != 0;
+}
+
+void push_forget_copies(struct plait_fetch *f, int letter, uint64_t from)
+{
+    struct push *u = &f->push;
+
+    for (uint64_t b = from; f->config.redundant > 1 && b < u->end; b++) {
+        if (!push_is_copy(u, letter, b))
+            continue;
+        u->also[b % PLAN_BLOCKS] &= ~(UINT64_C(1) << letter);
+        u->letters[letter].copy_bytes -= plait_min_u64(u->block_bytes, u->letters[letter].copy_bytes);
+    }
+}
+
+/* What the source is to hear of the block: a letter of its own, if one of them is to push it. */
+static uint8_t letter_for(const struct plait_fetch *f, int source, uint64_t block)
+{
+    const struct push *u = &f->push;
+    uint8_t letter = push_plan_at(u, block);
+
+    if (letter != LETTER_NOBODY && u->letters[letter].source == source)
+        return letter;
+    for (int i = 0; f->config.redundant > 1 && i < u->letter_count; i++) {
+        if (u->letters[i].source == source && push_is_copy(u, i, block))
+            return (uint8_t)i;
+    }
+    return letter;
+}
+
+bool push_concerns(const struct plait_fetch *f, int source, uint64_t block)
+{
+    uint8_t letter = letter_for(f, source, block);
+
+    return letter != LETTER_NOBODY && f->push.letters[letter].source == source;
+}
+
 bool letter_is_named(const struct letter *t, uint64_t block)
 {
     for (unsigned i = 0; i < ASKED_MAX && i < t->asked_count; i++) {
@@ -49,7 +88,8 @@ bool letter_is_asked(const struct plait_fetch *f, int letter, uint64_t block)
 {
     struct plait_extent e;
 
-    if (push_plan_at(&f->push, block) == letter || letter_is_named(&f->push.letters[letter], block))
+    if (push_plan_at(&f->push, block) == letter || push_is_copy(&f->push, letter, block) ||
+        letter_is_named(&f->push.letters[letter], block))
         return true;
     return plait_blockmap_at(&f->map, block * f->push.block_bytes, &e) && e.state == PLAIT_BLOCK_TAKEN &&
            e.owner == OWNER_LETTER + letter;
@@ -58,12 +98,13 @@ bool letter_is_asked(const struct plait_fetch *f, int letter, uint64_t block)
 void steer_fill_span(struct plait_fetch *f, uint64_t first, uint64_t last, struct plait_fetch_stream *out)
 {
     uint8_t *pattern = f->push.pattern;
-    struct steer *st = &f->sources[f->push.letters[out->letter].source].steer;
+    int source = f->push.letters[out->letter].source;
+    struct steer *st = &f->sources[source].steer;
     bool shared = f->push.letter_count == 1 && !st->patterned; /* and nobody else: the source shares it out */
     size_t len = 0;
 
     for (uint64_t b = first; b <= last && len < PLAIT_PATTERN_LETTERS_MAX; b++) {
-        pattern[len] = push_plan_at(&f->push, b);
+        pattern[len] = letter_for(f, source, b);
         shared &= pattern[len++] == 0;
     }
     out->first = first;
@@ -125,7 +166,8 @@ void letter_down(struct plait_fetch *f, int letter)
     bool others = false;
 
     letter_release(f, letter, 0, UINT64_MAX);
-    t->due_bytes = 0;
+    push_forget_copies(f, letter, f->push.end - plait_min_u64(f->push.end, PLAN_BLOCKS));
+    t->due_bytes = t->copy_bytes = 0;
     t->up = false;
     t->hole_since = PLAIT_NEVER;
     for (int i = 0; i < f->push.letter_count; i++)

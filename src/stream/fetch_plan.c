@@ -79,7 +79,7 @@ static void add_seam(struct plait_fetch *f, int path, struct lane *l)
 }
 
 void plan_begin(struct plait_fetch *f, int id, uint64_t lo, uint64_t hi, uint64_t now,
-                      struct plait_fetch_cmd *cmd)
+                struct plait_fetch_cmd *cmd)
 {
     struct lane *l = fetch_lane(f, id);
     struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
@@ -289,6 +289,25 @@ static double grown_bytes(const struct plait_fetch *f, const struct path *p, dou
     return bytes > per_lane ? bytes : per_lane;
 }
 
+/* What an idle lane will bring of its path's rate, bytes/s; connections of a path are not all alike. */
+static double lane_share(const struct path *p, const struct lane *l, uint64_t now)
+{
+    double even = path_rate(p, now) / (double)plait_max_u64(p->lanes_want, path_lanes_busy(p) + 1);
+
+    if (!l->connected || l->pace <= 0)
+        return even;
+    return l->pace > 2 * even ? 2 * even : l->pace < even / 4 ? even / 4 : l->pace;
+}
+
+/* For how long a lane should have work after it has asked. */
+static double chunk_span_s(const struct plait_fetch *f, const struct path *p, uint64_t now)
+{
+    double all = fetch_rate(f, now), least_s = CHUNK_LAGS * plait_to_s(p->lag_min_ns);
+    double span_s = all > 0 ? (double)bytes_left(f) / all / CHUNKS_LEFT : least_s;
+
+    return span_s > least_s ? span_s : least_s;
+}
+
 /* How many bytes the lane should ask for now; 0 = leave them to others. */
 static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_bytes, uint64_t now)
 {
@@ -298,17 +317,12 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
 
     if (path <= 0 || all <= 0)
         return first_chunk(f, p, l);
-    double lane = path / (double)plait_max_u64(p->lanes_want, path_lanes_busy(p) + 1);
-    if (l->connected && l->pace > 0) /* connections of a path are not all alike */
-        lane = l->pace > 2 * lane ? 2 * lane : l->pace < lane / 4 ? lane / 4 : l->pace;
-    double lag_s = plait_to_s(path_lag_ns(p, l)), end_s = (double)bytes_left(f) / all;
-    double span_s = end_s / CHUNKS_LEFT, least_s = CHUNK_LAGS * plait_to_s(p->lag_min_ns),
+    double lane = lane_share(p, l, now), span_s = chunk_span_s(f, p, now);
+    double lag_s = plait_to_s(path_lag_ns(p, l)), end_s = (double)bytes_left(f) / all,
            most_s = plait_to_s(CHUNK_NS_MAX);
 
     if (f->config.window_bytes > 0 && most_s > (double)f->config.window_bytes / 2 / all)
         most_s = (double)f->config.window_bytes / 2 / all;
-    if (span_s < least_s)
-        span_s = least_s;
     if (lane * span_s < (double)CHUNK_BYTES_MIN)
         span_s = (double)CHUNK_BYTES_MIN / lane;
     if (span_s > most_s)
@@ -424,7 +438,11 @@ static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim,
     if (least < (double)plait_min_u64(PIECE_BYTES_MIN, left / 2) ||
         finish_s - thief_finish_s(f, thief, tp == vp, least, now) < gain_s)
         return 0;
-    return (uint64_t)least;
+    /* no more than a chunk of its own: what is left to the victim is there for others too */
+    double chunk = lane_share(tp, &tp->lanes[thief % PLAIT_FETCH_LANES_MAX], now) * chunk_span_s(f, tp, now);
+    if (chunk < (double)CHUNK_BYTES_MIN)
+        chunk = (double)CHUNK_BYTES_MIN;
+    return (uint64_t)(path_rate(tp, now) > 0 && least > chunk ? chunk : least);
 }
 
 /* Whether the last bytes that the lane is asked for are still its own to bring. */
@@ -543,9 +561,8 @@ static bool plan_double(struct plait_fetch *f, int id, uint64_t now, struct plai
     for (int i = 0; i < f->path_count * PLAIT_FETCH_LANES_MAX; i++) {
         struct lane *l = fetch_lane(f, i);
         uint64_t left = lane_left(f, l);
-        if (left == 0 || l->doubled || l->given_up || l->probe || l->whole ||
-            twice + left > budget || asked_twice(f, l->hi - left, l->hi) ||
-            (in_order && plait_max_u64(l->at, l->lo) != prefix))
+        if (left == 0 || l->doubled || l->given_up || l->probe || l->whole || twice + left > budget ||
+            asked_twice(f, l->hi - left, l->hi) || (in_order && plait_max_u64(l->at, l->lo) != prefix))
             continue;
         const struct path *p = &f->paths[i / PLAIT_FETCH_LANES_MAX];
         if (p == own && now - l->last_arrival < 2 * p->est.rtt_min_ns + SAME_PATH_GAIN_NS)

@@ -292,6 +292,10 @@ static void end_block(struct plait_fetch *f, int lane, uint64_t block)
 
     t->blocks++;
     t->strays += !letter_is_asked(f, number, block);
+    if (push_is_copy(&f->push, number, block)) {
+        f->push.also[block % PLAN_BLOCKS] &= ~(UINT64_C(1) << number);
+        letter->copy_bytes -= plait_min_u64(f->push.block_bytes, letter->copy_bytes);
+    }
     if (letter_is_named(letter, block))
         return; /* out of turn: it says nothing of how far the plan has got */
     t->below = plait_max_u64(t->below, block + 1);

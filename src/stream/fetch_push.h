@@ -50,6 +50,12 @@ uint64_t push_block_count(const struct plait_fetch *f);
 bool push_remembers(const struct push *u, uint64_t block);
 uint8_t push_plan_at(const struct push *u, uint64_t block);
 void push_plan_set(struct push *u, uint64_t block, uint8_t letter);
+/* Whether the letter pushes it as well, as a copy. */
+bool push_is_copy(const struct push *u, int letter, uint64_t block);
+/* Copies from that block on are not to come from the letter any more. */
+void push_forget_copies(struct plait_fetch *f, int letter, uint64_t from);
+/* Whether the source is to push the block. */
+bool push_concerns(const struct plait_fetch *f, int source, uint64_t block);
 bool letter_is_named(const struct letter *t, uint64_t block);
 /* Whether the letter was to bring the block, by the plan or by name. */
 bool letter_is_asked(const struct plait_fetch *f, int letter, uint64_t block);

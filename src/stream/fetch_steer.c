@@ -40,8 +40,7 @@ static void extend_source(struct plait_fetch *f, int source)
         return;
     uint64_t end = plait_min_u64(u->end, st->told + PLAIT_PATTERN_LETTERS_MAX);
     for (uint64_t b = st->told; b < end && !any; b++) {
-        uint8_t letter = push_plan_at(u, b);
-        any = letter != LETTER_NOBODY && u->letters[letter].source == source;
+        any = push_concerns(f, source, b);
     }
     if (any) {
         st->kind = STEER_EXTEND;
@@ -117,6 +116,8 @@ static void release_of_source(struct plait_fetch *f, int source, uint64_t from, 
         if (f->push.letters[i].source != source)
             continue;
         letter_release(f, i, from, to);
+        if (forget)
+            push_forget_copies(f, i, from);
         for (uint64_t b = from; forget && b < plait_min_u64(to, f->push.end); b++) {
             if (push_plan_at(&f->push, b) == i)
                 push_plan_set(&f->push, b, LETTER_NOBODY);

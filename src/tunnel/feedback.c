@@ -15,6 +15,7 @@
 #define FEEDBACK_SHARE 0.033
 #define RTT_SPAN_NS    (10 * PLAIT_S)
 #define TARGET_NS      (5 * PLAIT_MS)
+#define GROWING_NS     (150 * PLAIT_MS)
 #define TARGET_PART    1.0
 #define TARGET_MORE    (60 * PLAIT_MS)
 
@@ -230,13 +231,18 @@ static void on_report(struct plait_bond *b, uint64_t now, const struct plait_dat
 static void set_target(struct plait_bond *b)
 {
     uint64_t longest = 0, least = least_rtt(b);
+    bool growing = false; /* what a path carries is not known yet: a queue is not the traffic's fault */
 
     for (unsigned i = 0; i < b->paths_end; i++) {
         const struct plait_path *p = &b->paths[i];
-        if (plait_path_carries(p) && p->rtt_min_ns < least + 2 * PLAIT_BOND_SPREAD_NS)
-            longest = plait_max_u64(longest, p->rtt_min_ns);
+        if (!plait_path_carries(p) || p->rtt_min_ns >= least + 2 * PLAIT_BOND_SPREAD_NS)
+            continue;
+        longest = plait_max_u64(longest, p->rtt_min_ns);
+        growing |= p->rate.limited && !p->rate.ceiling && (p->rate.rate_max <= 0 || p->rate.rate < p->rate.rate_max);
     }
     b->queue.target_ns = TARGET_NS + plait_min_u64((uint64_t)((double)longest * TARGET_PART), TARGET_MORE);
+    if (growing)
+        b->queue.target_ns += GROWING_NS;
 }
 
 void plait_feedback_recv(struct plait_bond *b, uint64_t now, unsigned path, const struct plait_datagram *d)

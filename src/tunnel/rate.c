@@ -171,8 +171,7 @@ static void pause_probing(struct plait_rate *r, uint64_t now, bool failed)
     if (failed)
         r->probe_pause_ns = plait_min_u64(2 * r->probe_pause_ns, PAUSE_MAX);
     r->probe_next = now + plait_max_u64(r->probe_pause_ns, 6 * r->rtt_ns);
-    r->probe_gain = PROBE_GAIN;
-    r->ceiling = true;
+    r->probe_gain = r->ceiling ? PROBE_GAIN : PROBE_GAIN_MAX;
 }
 
 static void set_rate(struct plait_rate *r, double rate)
@@ -193,6 +192,8 @@ static void on_queue(struct plait_rate *r, uint64_t now, double sent)
         return;
     }
     r->drain_rate = r->rate;
+    r->drain_ceiling = r->ceiling;
+    r->ceiling = true;
     double line = QUEUED_RATE * r->delivered / (1 - r->loss_base);
 
     if (!r->measured || line < r->rate || probing)
@@ -221,6 +222,7 @@ static void on_drained_window(struct plait_rate *r, uint64_t now, double sent)
     } else if (fell < 0.25 * (1 - DRAIN_GAIN) * passed || passed > 2e9) {
         r->noise_ns = plait_min_u64(r->queue_ns, NOISE_MAX); /* it does not follow us: not ours */
         set_rate(r, max_d(r->rate, r->drain_rate));
+        r->ceiling = r->drain_ceiling;
         end_drain(r, sent);
     } else {
         begin_drain(r, now, sent);
@@ -237,12 +239,14 @@ static bool loses_more(const struct plait_rate *r, double sent_bytes)
     return r->loss > r->loss_base + LOSS_MORE + spread;
 }
 
-static void on_found(struct plait_rate *r)
+static void on_found(struct plait_rate *r, uint64_t now)
 {
     if (r->delivered <= FOUND * r->rate)
         return;
     set_rate(r, r->delivered);
     r->probe_found = true;
+    if (r->mode == PLAIT_RATE_PROBE && !r->ceiling) /* as long as it grows there is no reason to stop */
+        r->probe_until = now + plait_max_u64(r->rtt_ns, window_ns(r));
 }
 
 static void end_probe(struct plait_rate *r, uint64_t now, double sent)
@@ -286,13 +290,14 @@ static void evaluate(struct plait_rate *r, uint64_t now, const struct plait_rate
     if (!r->idle && loses_more(r, s->sent - from->sent)) {
         if (r->delivered < r->rate)
             set_rate(r, 0.98 * r->delivered / (1 - r->loss_base));
+        r->ceiling = true;
         pause_probing(r, now, true);
         set_mode(r, PLAIT_RATE_CRUISE, CRUISE_GAIN, sent);
         return;
     }
     if (r->mode == PLAIT_RATE_CRUISE)
         r->loss_base += (r->loss - r->loss_base) / 16;
-    on_found(r);
+    on_found(r, now);
     if (r->mode == PLAIT_RATE_WAIT && s->sent >= r->probe_end)
         end_probe(r, now, sent);
 }

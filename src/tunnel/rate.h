@@ -52,6 +52,7 @@ struct plait_rate {
     double delivered, sending; /* of the last window, bytes/s */
     int64_t base[2];           /* least delays of the present five seconds and the five before */
     uint64_t base_since;
+    bool drain_ceiling;
     double drain_rate;   /* before draining */
     int64_t drain_queue; /* when it began */
     uint64_t drain_since;

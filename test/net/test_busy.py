@@ -17,14 +17,14 @@ def pause(server):
 
 def test_503_with_seconds(plait, liar, data):
     d = data(1 * MB)
-    server = liar({"file": str(d), **later(503, 1)})
+    server = liar({"file": str(d), **later(503, 1, 2)})  # two connections ask at once
     assert_file(plait.get("-o", "out", server.url()), plait.file(), d)
     assert pause(server) > 0.95
 
 
 def test_429_with_a_date(plait, liar, data):
     d = data(1 * MB)
-    server = liar({"file": str(d), **later(429, "date:2")})
+    server = liar({"file": str(d), **later(429, "date:2", 2)})
     assert_file(plait.get("-o", "out", server.url()), plait.file(), d)
     assert 0.9 < pause(server) < 4
 

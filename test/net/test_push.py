@@ -8,6 +8,7 @@ import pytest
 from push_liar import PushLiar
 from support import MB, assert_file, assert_says, wait_for
 from test_direct import SECRETS, director  # noqa: F401  (a fixture)
+from test_relay import ALL, Relay
 from test_serve import Served, noise, write
 
 OLD = time.time() - 3600
@@ -94,6 +95,16 @@ def test_into_a_pipe(serve, plait, film):
     assert result.status == 0 and result.out == film.bytes
 
 
+def test_each_block_twice(serve, plait, film):
+    servers = [serve() for _ in range(2)]
+    result = plait.get("--json", "--redundant", "2", "-o", "out", "--limit-rate", "24M",
+                       *(s.url("/film.mkv") for s in servers))
+    assert_file(result, plait.file(), film)
+    summary = events(result, "summary")[0]
+    assert sorted(e["source"] for e in events(result, "stream")) == [0, 1]
+    assert summary["duplicated"] > film.size / 8, summary
+
+
 def test_a_server_that_dies_costs_nothing_but_itself(serve, plait, film):
     servers = [serve() for _ in range(3)]
     run = plait.start("get", "--json", "-o", "out", "--limit-rate", "12M", *(s.url("/film.mkv") for s in servers))
@@ -133,6 +144,18 @@ def test_a_group_over_several_routes(netns, plait, www, film):
     summary = events(result, "summary")[0]
     assert [p["letter"] for p in summary["paths"]] == ["A", "A", "A"], summary
     assert all(p["bytes"] > 0 for p in summary["paths"]), summary
+
+
+def test_one_server_through_two_relays(serve, plait, film):
+    """Figures 11 and 12 of seed 002: the source sees only the relays, so that the receiver's pattern shares it out."""
+    server = serve()
+    relays = [Relay(plait, *ALL) for _ in range(2)]
+    result = plait.get("--json", "-o", "out", "--limit-rate", "14M",
+                       *(word for r in relays for word in ("--via", r.url)), server.url("/film.mkv"))
+    assert_file(result, plait.file(), film)
+    paths = events(result, "summary")[0]["paths"]
+    assert sorted(p["letter"] for p in paths) == ["A", "B"], paths
+    assert all(p["bytes"] > 0 for p in paths), paths
 
 
 # directors, lists, the local network
@@ -179,6 +202,19 @@ def test_a_server_that_joins_is_used(held, plait, film):
     assert_file(result, plait.file(), film)
     paths = events(result, "summary")[0]["paths"]
     assert len(paths) == 2 and paths[1]["bytes"] > 0, paths
+
+
+def test_relays_that_a_director_lists_are_routes(held, plait, film, place):
+    d, start = held
+    name = sorted(SECRETS)[0]
+    server = start(name)
+    relay = Relay(plait, "--allow", "127.0.0.1:%d" % server.port, "--director", d.url, "--secret-file", place / ("secret-" + name),
+                  "--name", "bridge")
+    wait_for(lambda: d.get("/", "application/json").json["routes"], "to register", relay.run)
+    result = plait.get("--json", "-o", "out", "--limit-rate", "14M", d.url.replace("http://", "plait://") + "/film.mkv")
+    assert_file(result, plait.file(), film)
+    routes = {p["route"]: p["bytes"] for p in events(result, "summary")[0]["paths"]}
+    assert set(routes) == {"default", relay.url} and all(n > 0 for n in routes.values()), routes
 
 
 def test_a_director_that_knows_nobody(director, plait):  # noqa: F811

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from stream_client import Group, joined
 from support import assert_says, closed_port, wait_for
 from test_direct import SECRETS, authorities, context_of, director, sha256  # noqa: F401  (some are fixtures)
 from test_serve import HOST, Served, noise, write
@@ -117,10 +118,27 @@ def test_a_file_that_is_being_written_has_no_size_until_it_is_closed(registered,
     wait_version(d, "live", b"beginend")
 
 
+def test_frames_know_what_the_contents_know(registered, www):
+    """The server's user is nobody, to whom the kernel does not tell who writes."""
+    d, server = registered("--user", "nobody")
+    with open(www / "live", "wb", buffering=0) as f:
+        f.write(noise(10_000))
+        wait_for(lambda: version(d, "live") == (None, None), "it to be told without size")
+        time.sleep(2.2)  # longer than a fresh file is thought to be written
+        a = Group(server.connect, "/live", block=4096).open("A", span="0-")
+        assert a.size is None and a.fields["etag"].startswith('"live-')
+    began = time.monotonic()
+    assert joined([a.run()], 3) == noise(10_000)
+    wait_for(lambda: (version(d, "live") or [0])[0] == 10_000, "it to be closed")
+    b = Group(server.connect, "/live", block=4096).open("A", span="0-").run()
+    assert b.fields["plait-size"] == "10000" and joined([b], 3) == noise(10_000)
+    assert time.monotonic() - began < 2, "nobody had to wait until it was quiet"
+
+
 def test_a_flood_of_changes_ends_in_the_truth(registered, www):
     d, server = registered("--no-digest")
     wait_for(lambda: names(d), "the beginning")
-    script = "import os, sys\nfor i in range(6000):\n p = sys.argv[1] + '/f%d' % (i % 900)\n" \
+    script = "import os, sys\nfor i in range(10000):\n p = sys.argv[1] + '/f%d' % (i % 900)\n" \
              " open(p, 'w').close()\n if i % 3 == 0: os.rename(p, p + 'r')\n if i % 7 == 0 and os.path.exists(p): os.unlink(p)\n"
     server.run.kill(signal.SIGSTOP)  # so that the kernel's queue runs over
     subprocess.run([sys.executable, "-I", "-c", script, www], check=True, timeout=30)

@@ -547,6 +547,18 @@ def test_it_leaves_no_descriptors(serve):
     wait_for(lambda: server.descriptors() <= before, "descriptors to be closed")
 
 
+def test_the_end_of_one_does_not_wait_for_others(serve):
+    server = serve("--threads", 1)
+    with contextlib.closing(server.client()) as idle:
+        idle.request("GET", "/f", headers={"Range": "bytes=0-0"})
+        assert idle.getresponse().read()
+        before = server.descriptors()
+        group = Group(server.connect, "/f")
+        ended, broken = group.open("A", span="0-", pattern="A").run(), group.open("B", span="0-", pattern="AB")
+        broken.kill()
+        wait_for(lambda: server.descriptors() <= before, "both to be closed", timeout=5)
+
+
 def test_those_who_wait_are_told_when_it_leaves(serve):
     server = serve("--grace", 5)
     group = Group(server.connect, "/f")

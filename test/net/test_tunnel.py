@@ -2,6 +2,7 @@
 
     node ═══ l1, l2, l3 ═══ hub ─── out ─── beyond          (lab/plaittunnel.py)
 """
+import base64
 import hashlib
 import json
 import os
@@ -154,6 +155,16 @@ def test_a_hub_that_is_another(tunnel):
     assert all(w["responses"] == 0 for w in t.status("hub")["workers"])
 
 
+def test_a_name_that_nobody_knows(tunnel):
+    t = tunnel([FAST, FAST])
+    name = "h" * 64 + ".invalid"  # a label that is too long: nobody is asked
+    t.write_node(uplinks=['[uplink "l1"]\ninterface = l1\nhub = %s:4040\n' % name, t.uplink(2)])
+    t.start_hub()
+    t.start_node()  # over the other one
+    t.node.wait_said("no address is known for " + name)
+    assert "no address" in next(p["trouble"] for p in t.status()["paths"] if p["name"] == "l1")
+
+
 def test_an_address_that_is_not_its_own_is_refused(tunnel):
     t = tunnel().start()
     t.lab.run("node", ["ip", "address", "add", "10.77.99.9/32", "dev", "plait0"])
@@ -180,6 +191,30 @@ def test_several_nodes_in_one_hub(tunnel):
         Stream(t.lab, "mill", "node", NODE4, 1_000_000).check()
     finally:
         assert mill.end() == 0, mill.said
+
+
+@pytest.mark.parametrize("shut", [False, True])
+def test_the_port_that_a_node_is_told(tunnel, shut):
+    """A second worker has the next port; where a firewall does not let that through, nothing is lost but the try."""
+    t = tunnel()
+    t.write_hub(nodes="")
+    for i in range(64):  # until a key belongs to the second
+        t.keys = t.join("farm", t.folder / ("key-%d" % i))
+        if base64.b64decode(t.keys["public"])[0] % 2 == 1:
+            break
+    t.write_hub("workers = 2")
+    t.write_node()
+    if shut:
+        t.lab.run("hub", ["nft", "add table inet shut; add chain inet shut in { type filter hook input priority 0; }; "
+                          "add rule inet shut in udp dport 4041 drop"])
+    t.start()
+    if shut:
+        assert len(ping(t.lab, "node", HUB4, 250, 0.02)) == 250, "while the other port is tried"
+    else:
+        wait_for(lambda: t.status()["paths"][0]["hub"].endswith(":4041"), "the node to move")
+        wait_for(lambda: t.status("hub")["nodes"][0]["worker"] == 1, "the hub to have noticed")
+        Stream(t.lab, "hub", "node", NODE4, 1_000_000).check()
+    assert t.status()["paths"][0]["hub"].endswith(":4040" if shut else ":4041")
 
 
 # configurations
@@ -331,6 +366,17 @@ def test_a_backup_waits_until_it_is_needed(tunnel):
     wait_for(lambda: 0 not in t.up(), "the first to be left")
     Stream(t.lab, "hub", "node", NODE4, 1_000_000, port=5001).check()
     assert sent(t.status(), 1, "down") > 1_000_000
+
+
+def test_limits_hold_in_their_direction(tunnel):
+    t = tunnel([FAST])
+    t.write_node(uplinks=[t.uplink(1, "limit = 4M/8M")])
+    t.start()
+    for source, sink, address, limit in (("hub", "node", NODE4, 4e6), ("node", "hub", HUB4, 8e6)):
+        start = time.monotonic()
+        Stream(t.lab, source, sink, address, 800_000).check()
+        rate = 800_000 * 8 / (time.monotonic() - start)
+        assert 0.5 * limit < rate < 1.05 * limit, (source, rate)
 
 
 def test_quotas_are_kept_across_restarts(tunnel):
@@ -488,8 +534,21 @@ def test_what_is_kept_of_privileges(tunnel):
         assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
 
 
+@pytest.mark.parametrize("who", ["hub", "node"])
+def test_the_device_is_taken_away(tunnel, who):
+    t = tunnel().start()
+    t.lab.run(who, ["ip", "link", "del", "plait0"])
+    process = getattr(t, who)
+    assert process.process.wait(10) == 1
+    assert "plait0 is gone or down" in process.said
+    setattr(t, who, None)
+
+
 def test_status_for_people(tunnel):
     t = tunnel(THREE).start()
     for who in ("node", "hub"):
         said = t.command("status", "--control", t.folder / (who + ".sock"))
         assert "farm" in said and said.count(": up, ") + said.count(": up <->") >= 3, said
+        for path in (t.status() if who == "node" else t.status("hub")["nodes"][0])["paths"]:
+            for direction in ("up", "down"):  # one of the two is what the other end says
+                assert path[direction]["capacity"] > 0 and path[direction]["loss"] < 0.5, path

@@ -177,9 +177,9 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"push-third-dies", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH_BUT(PLAIT_SIM_FAULT_DEAD, 2400 * PLAIT_MS, 3600 * SEC)}, .size = 100 * MB}, .share = 0.93, .stall_seconds = 0.5},
     {"push-third-crashes", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH_BUT(PLAIT_SIM_FAULT_CRASH, 2400 * PLAIT_MS, 3600 * SEC)}, .size = 100 * MB}, .share = 0.93, .stall_seconds = 0.5},
     {"push-third-crashes-and-returns", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH_BUT(PLAIT_SIM_FAULT_CRASH, 2400 * PLAIT_MS, 3400 * PLAIT_MS)}, .size = 100 * MB}, .share = 0.80, .stall_seconds = 0.5},
-    {"push-third-falls-to-a-twentieth", {{{20, 20}, {50, 50}, {100, 10, .step = {{2000, 5}}}}, .server = {PUSH, PUSH, PUSH}, .size = 100 * MB}, .share = 0.93},
-    {"push-fourth-joins", {{{20, 20}, {50, 50}, {100, 10}, {50, 20}}, .server = {PUSH, PUSH, PUSH, PUSH}, .size = 100 * MB}, {.way_from_ms = {0, 0, 0, 2000}}, .seconds = 4.7},
-    {"push-second-joins", {{{50, 20}, {50, 20}}, .server = {PUSH, PUSH}, .size = 24 * MB}, {.way_from_ms = {0, 1000}}, .seconds = 3.0},
+    {"push-third-falls-to-a-twentieth", {{{20, 20}, {50, 50}, {100, 10, .step = {{2000, 5}}}}, .server = {PUSH, PUSH, PUSH}, .size = 100 * MB}, .share = 0.93, .repattern_seconds = 3},
+    {"push-fourth-joins", {{{20, 20}, {50, 50}, {100, 10}, {50, 20}}, .server = {PUSH, PUSH, PUSH, PUSH}, .size = 100 * MB}, {.way_from_ms = {0, 0, 0, 2000}}, .seconds = 4.7, .used = 4, .used_seconds = 4},
+    {"push-second-joins", {{{50, 20}, {50, 20}}, .server = {PUSH, PUSH}, .size = 24 * MB}, {.way_from_ms = {0, 1000}}, .seconds = 3.0, .used = 2, .used_seconds = 3},
     {"push-group-route-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{2400, 1e9}}}}, .servers = 1, .server = {PUSH}, .size = 100 * MB}, .share = 0.9, .stall_seconds = 0.6},
     {"push-group-route-comes-late", {{{20, 20}, {50, 50}, {100, 10}}, .servers = 1, .server = {PUSH}, .size = 100 * MB}, {.way_from_ms = {0, 0, 2000}}, .seconds = 6.7},
     {"push-beside-plain", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, {0}, PUSH}, .size = 100 * MB}, .share = 0.95},
@@ -189,6 +189,8 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"push-pipe-third-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{2000, 1e9}}}}, .server = {PUSH, PUSH, PUSH}, .size = 60 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.85},
     {"push-pipe-group", {{{20, 20}, {50, 50}, {100, 10}}, .servers = 1, .server = {PUSH}, .size = 60 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.9},
     {"push-pipe-slow-consumer", {{{50, 20}, {50, 30}}, .server = {PUSH, PUSH}, .size = 10 * MB}, {.window_bytes = 4 * PLAIT_MIB, .consumer_mbit = 16}, .seconds = 5.4},
+    {"push-twice", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH, PUSH, PUSH}, .size = 40 * MB}, {.redundant = 2}, .share = 0.4, .dup_percent = 110},
+    {"push-twice-one-dies", {{{50, 20}, {50, 20}, {50, 20, .outage = {{2000, 1e9}}}}, .server = {PUSH, PUSH, PUSH}, .size = 40 * MB}, {.redundant = 2, .window_bytes = 8 * PLAIT_MIB}, .share = 0.4, .dup_percent = 110, .stall_seconds = 0.3},
     {"push-lossy-pair", {{{30, 40, .loss = 1}, {30, 40, .loss = 0.1}}, .server = {PUSH, PUSH}, .size = 40 * MB}, .share = 0.88},
     {"push-very-far", {{{50, 700}}, .server = {PUSH}, .size = 40 * MB}, .share = 0.4},
     {"push-falls-and-rises", {{{50, 20, .step = {{2000, 5}, {4000, 50}}}, {20, 30}}, .server = {PUSH, PUSH}, .size = 40 * MB}, .share = 0.85, .dup_percent = 6},
@@ -243,6 +245,14 @@ static bool check_end(const struct fetch_scenario *s, const struct plait_sim_fet
         snprintf(why, n, "took %.3f s, expected %.3f", plait_to_s(r->time_ns), s->seconds);
     else if (s->condemned != 0 && r->condemned != s->condemned)
         snprintf(why, n, "dropped sources %#x, expected %#x", r->condemned, s->condemned);
+    else if (s->repattern_seconds > 0 &&
+             (r->repattern_ns == 0 || plait_to_s(r->repattern_ns) > s->repattern_seconds))
+        snprintf(why, n, "blocks were given up at %.3f s, expected %.3f", plait_to_s(r->repattern_ns),
+                 s->repattern_seconds);
+    else if (s->used > 0 && (r->way_first_ns[s->used - 1] == 0 ||
+                             plait_to_s(r->way_first_ns[s->used - 1]) > s->used_seconds))
+        snprintf(why, n, "way %d was first used at %.3f s, expected %.3f", s->used,
+                 plait_to_s(r->way_first_ns[s->used - 1]), s->used_seconds);
     else if (s->stall_seconds > 0 && plait_to_s(r->stall_ns) > s->stall_seconds)
         snprintf(why, n, "stalled for %.3f s, expected %.3f", plait_to_s(r->stall_ns), s->stall_seconds);
     else

@@ -19,6 +19,9 @@ struct fetch_scenario {
     double dup_percent;         /* most bytes that may come twice; 0 = DUP_PERCENT and a little */
     double seconds;             /* most time that it may take */
     double stall_seconds;       /* longest time without a byte */
+    double repattern_seconds;   /* by then a source that fell behind has given up blocks */
+    int used;                   /* a way, counted from 1: */
+    double used_seconds;        /* by then bytes have come over it */
     uint32_t condemned;         /* bits of the servers that are to be dropped: these and no others */
 };
 

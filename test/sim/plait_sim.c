@@ -19,10 +19,10 @@
 #include "tunnel_main.h"
 #include "units.h"
 
-#define SEEDS_PER_LINE 50
-#define GOLDEN_SEEDS   150
+#define SEEDS_PER_LINE    50
+#define GOLDEN_SEEDS      150
 #define GOLDEN_PUSH_SEEDS 60
-#define NAME_MAX_BYTES 64
+#define NAME_MAX_BYTES    64
 
 struct options {
     const char *scenario;
@@ -196,21 +196,25 @@ static int check_golden(const char *path)
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: plait-sim fetch [--scenario NAME | --seeds N [--from S] [--stats] | --seed S | [--push] --golden "
-            "FILE [--update]] [--trace | --packets]\n");
+    fprintf(stderr, "usage: plait-sim fetch [--scenario NAME | --seeds N [--from S] [--stats] | --seed S | "
+                    "[--push] --golden "
+                    "FILE [--update]] [--trace | --packets]\n");
     return 2;
 }
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {
-        {"scenario", required_argument, NULL, 'c'}, {"seeds", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'f'},     {"seed", required_argument, NULL, 's'},
-        {"golden", required_argument, NULL, 'g'},   {"update", no_argument, NULL, 'u'},
-        {"trace", no_argument, NULL, 't'},          {"stats", no_argument, NULL, 'S'},
-        {"packets", no_argument, NULL, 'p'},        {"push", no_argument, NULL, 'P'},
-        {0}};
+    static const struct option names[] = {{"scenario", required_argument, NULL, 'c'},
+                                          {"seeds", required_argument, NULL, 'n'},
+                                          {"from", required_argument, NULL, 'f'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"golden", required_argument, NULL, 'g'},
+                                          {"update", no_argument, NULL, 'u'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {"stats", no_argument, NULL, 'S'},
+                                          {"packets", no_argument, NULL, 'p'},
+                                          {"push", no_argument, NULL, 'P'},
+                                          {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {

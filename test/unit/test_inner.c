@@ -126,7 +126,7 @@ static void test_what_is_urgent(void **state)
 
 static void test_what_is_no_packet(void **state)
 {
-    uint8_t b[100];
+    uint8_t b[100] = {0};
     struct plait_inner in;
 
     (void)state;

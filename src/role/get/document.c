@@ -392,7 +392,8 @@ static void take_url(struct plait_get *g, const char *url, unsigned priority)
     }
     if (get_is_director_url(url)) {
         if (get_add_director(g, url, true) != PLAIT_OK)
-            get_end(g, PLAIT_GET_USAGE, "%s is no director's name for a stream; it is plait://HOST:PORT/NAME", url);
+            get_end(g, PLAIT_GET_USAGE, "%s is no director's name for a stream; it is plait://HOST:PORT/NAME",
+                    url);
         return;
     }
     if (strstr(url, "://") == NULL && (g->opt->servers != NULL || g->opt->ask_lan)) {
@@ -400,10 +401,10 @@ static void take_url(struct plait_get *g, const char *url, unsigned priority)
         return;
     }
     if (!plait_url_is_http(url)) {
-        get_end(
-            g, PLAIT_GET_USAGE,
-            "%s is neither a URL of http://, https:// or plait:// nor a file that ends in .meta4; see plait get --help",
-            url);
+        get_end(g, PLAIT_GET_USAGE,
+                "%s is neither a URL of http://, https:// or plait:// nor a file that ends in .meta4; see "
+                "plait get --help",
+                url);
         return;
     }
     if (plait_url_path_ends(url, ".meta4") || plait_url_path_ends(url, ".metalink")) {

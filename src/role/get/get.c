@@ -90,6 +90,7 @@ static bool new_fetch(struct plait_get *g)
         .digest_known = g->digest.alg != PLAIT_DIGEST_NONE,
         .seed = g->loop.now ^ (uint64_t)getpid(),
         .streams = !g->opt->ranges_only && get_make_group(g),
+        .redundant = g->opt->redundant,
     };
 
     g->fetch = plait_fetch_new(&config, g->loop.now);
@@ -137,10 +138,11 @@ void get_have_sources(struct plait_get *g)
     const char *shown = "", *reason = get_director_reason(g, &shown);
 
     if (g->source_count == 0 && g->director_count > 0)
-        get_end(g, PLAIT_GET_SOURCES, "%s: %s; check the address, and what servers are registered there", shown,
-                reason);
+        get_end(g, PLAIT_GET_SOURCES, "%s: %s; check the address, and what servers are registered there",
+                shown, reason);
     else if (g->source_count == 0 && g->lan != NULL)
-        get_end(g, PLAIT_GET_SOURCES, "nobody on the local network says that he holds %s; check the name", g->opt->urls[0]);
+        get_end(g, PLAIT_GET_SOURCES, "nobody on the local network says that he holds %s; check the name",
+                g->opt->urls[0]);
     else if (g->source_count == 0)
         get_end(g, PLAIT_GET_SOURCES,
                 "%s names no source of http or https that could be used; name URLs instead",

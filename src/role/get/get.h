@@ -37,8 +37,9 @@ struct plait_get_options {
     const char *const *urls; /* of http, https or plait, or names of local Metalink files; at least one. With
                                 `servers` or `ask_lan` also names of streams */
     size_t url_count;
-    const char *servers;       /* a file of URLs, one in each line, that are asked for what is only named; or NULL */
-    bool ask_lan;              /* so is the local network */
+    const char
+        *servers; /* a file of URLs, one in each line, that are asked for what is only named; or NULL */
+    bool ask_lan; /* so is the local network */
     const char *const *routes; /* interface, local address, proxy URL, or "all" */
     size_t route_count;        /* 0 = as the system routes */
     const char *output; /* a file's name, "-" for standard output, NULL for a name of the server's making */
@@ -53,6 +54,7 @@ struct plait_get_options {
     double rate_limit;     /* bytes/s, 0 = none */
     uint64_t buffer_bytes; /* standard output: so much is kept in memory at most; 0 = the default, 64 MiB */
     unsigned connections;  /* per path at most; 0 = the default */
+    unsigned redundant;    /* blocks that are pushed come from so many servers; 0 = one */
     bool ranges_only;      /* servers that take part in parallel HTTP are used like others */
     uint64_t give_up_ns;   /* without a byte for so long; 0 = the default */
     uint64_t progress_ns;  /* between two calls of listener.progress; 0 = never */
@@ -85,7 +87,8 @@ struct plait_get_progress {
     uint64_t resumed;                 /* bytes that an earlier run had left, and that were good */
     uint64_t emitted;                 /* bytes that have left, for a pipe */
     struct plait_fetch_status fetch;  /* size UNKNOWN and zeros before there is one */
-    char pattern[PLAIT_GET_PATTERN_MAX + 1]; /* the letters of the latest blocks of the plan; "" = none are pushed */
+    char pattern[PLAIT_GET_PATTERN_MAX +
+                 1]; /* the letters of the latest blocks of the plan; "" = none are pushed */
     const struct plait_get_path *paths;
     size_t path_count;
 };

@@ -145,14 +145,14 @@ struct plait_get {
     struct get_path paths[PLAIT_FETCH_PATHS_MAX];
     int path_count;
     struct get_lane *lanes[LANES_TOTAL];
-    bool lanes_wait; /* some, for the window to move */
+    bool lanes_wait;                                  /* some, for the window to move */
     struct get_director directors[GET_DIRECTORS_MAX]; /* asked one after the other */
     size_t director_count, director_at;
-    uint64_t director_after, director_again_ns; /* the next is not asked before; and how long to wait */
-    bool director_heard, directors_failed;      /* some has told of sources; all were asked in vain */
-    struct get_lan *lan; /* owned; NULL = is not asked */
+    uint64_t director_after, director_again_ns;  /* the next is not asked before; and how long to wait */
+    bool director_heard, directors_failed;       /* some has told of sources; all were asked in vain */
+    struct get_lan *lan;                         /* owned; NULL = is not asked */
     struct get_reach *reaches[PLAIT_ROUTES_MAX]; /* NULL = everything */
-    uint8_t group[PLAIT_GROUP_ID_BYTES]; /* of this transfer's streams */
+    uint8_t group[PLAIT_GROUP_ID_BYTES];         /* of this transfer's streams */
     bool has_group;
     struct get_steer *steers[PLAIT_FETCH_SOURCES_MAX];
 

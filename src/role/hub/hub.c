@@ -24,6 +24,13 @@ static void on_term(void *hub, int signum)
     plait_loop_stop(&h->loop);
 }
 
+static void on_stop(uv_async_t *stop)
+{
+    struct plait_hub *h = stop->data;
+
+    plait_loop_stop(&h->loop);
+}
+
 static bool needs_restart(const struct plait_hub_settings *a, const struct plait_hub_settings *b)
 {
     return memcmp(&a->listen, &b->listen, sizeof a->listen) != 0 || strcmp(a->key_file, b->key_file) != 0 ||
@@ -153,9 +160,12 @@ static int set_nat(const struct plait_hub_settings *s)
         networks[options.network_count++] = s->network6;
     list_published(s, publish, &options.publish_count);
     int err = plait_nat_set(&options, error);
-    if (err < 0)
-        plait_say("nftables: %s", error);
-    return err < 0 ? err : PLAIT_OK;
+    if (err >= 0)
+        return PLAIT_OK;
+    plait_say("nftables: %s%s", error,
+              s->nat[0] == '\0' ? "; going on without: MSS is not clamped, UDP's idle time is the system's"
+                                : "");
+    return s->nat[0] == '\0' ? PLAIT_OK : err;
 }
 
 static void forward(const struct plait_hub_settings *s, const char *interface)
@@ -244,6 +254,9 @@ static int set_up(struct plait_hub *h)
     int err;
 
     h->started_at = h->loop.now;
+    if (uv_async_init(&h->loop.uv, &h->stop, on_stop) != 0)
+        return PLAIT_ERR_IO;
+    h->stop.data = h;
     if ((err = plait_self_init(&h->self, h->table->settings->key_file)) != PLAIT_OK ||
         (err = make_workers(h)) != PLAIT_OK || (err = set_up_kernel(h)) != PLAIT_OK ||
         (err = watch_signals(h)) != PLAIT_OK ||
@@ -275,6 +288,8 @@ static void tear_down(struct plait_hub *h)
     undo_kernel(h);
     plait_control_close(h->control);
     stop_workers(h);
+    if (h->stop.data != NULL)
+        uv_close((uv_handle_t *)&h->stop, NULL);
     if (h->term.loop != NULL)
         plait_signal_close(&h->term);
     if (h->interrupt.loop != NULL)

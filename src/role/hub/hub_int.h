@@ -17,6 +17,7 @@
 #include "agenda.h"
 #include "alarm.h"
 #include "control.h"
+#include "exchange.h"
 #include "hello.h"
 #include "hub.h"
 #include "hub_settings.h"
@@ -41,6 +42,7 @@ struct plait_member {
     uint32_t node; /* number in the worker's table */
     struct plait_session *session;
     struct plait_peer peer;
+    struct plait_exchange exchange;
     bool has_peer, is_dirty, is_home;
     bool v6; /* the outer family of its last handshake */
     struct plait_member *next_dirty;
@@ -106,6 +108,7 @@ struct plait_hub_worker {
 struct plait_hub {
     struct plait_loop loop;
     struct plait_signal term, interrupt, hangup;
+    uv_async_t stop;    /* a worker cannot go on */
     const char *config; /* path */
     struct plait_self self;
     struct plait_table *table;        /* owned */
@@ -114,7 +117,8 @@ struct plait_hub {
     struct plait_tun tun; /* the first queue, until a worker has it */
     struct plait_control *control;
     uint64_t started_at;
-    bool has_nat, failed;
+    bool has_nat;
+    atomic_bool failed;
 };
 
 /* member.c */

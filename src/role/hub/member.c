@@ -7,6 +7,7 @@
 #define OVERHEAD_V4 58u
 #define OVERHEAD_V6 78u
 #define WEIGHT_UNIT 1000.0
+#define KNOCK       (30 * PLAIT_S)  /* for what follows a handshake */
 #define GONE        (200 * PLAIT_S) /* without a word, when keys have run out: what it had is freed */
 
 const struct plait_hub_node_settings *plait_member_settings(const struct plait_member *m)
@@ -52,9 +53,18 @@ static void deliver(void *member, uint64_t now, const uint8_t *packet, size_t le
         m->refused++;
 }
 
+static void on_control(void *member, uint64_t now, unsigned path, const uint8_t *bytes, size_t len)
+{
+    struct plait_member *m = member;
+
+    (void)path;
+    plait_exchange_on_control(&m->exchange, now, bytes, len);
+}
+
 static int make_peer(struct plait_member *m)
 {
-    struct plait_bond_config bond = {.pool = &m->worker->pool, .deliver = deliver, .ctx = m};
+    struct plait_bond_config bond = {
+        .pool = &m->worker->pool, .deliver = deliver, .control = on_control, .ctx = m};
 
     plait_random_fill(&plait_kernel_random, &bond.seed, sizeof bond.seed);
     int err = plait_peer_init(&m->peer, m->session, &bond);
@@ -225,14 +235,23 @@ void plait_member_on_sealed(struct plait_member *m, struct plait_udp *udp,
     plait_member_touch(m);
 }
 
+/* It talks to another worker now, or never came back after it had knocked. */
+static bool has_moved_on(const struct plait_member *m)
+{
+    if (m->is_home)
+        return atomic_load(&m->worker->table->home[m->node]) != m->worker->number + 1;
+    return plait_since(m->worker->loop.now, m->knocked_at) > KNOCK;
+}
+
 void plait_member_on_tick(struct plait_member *m)
 {
-    uint64_t now = m->worker->loop.now, last = plait_max_u64(m->knocked_at, m->heard_at);
+    uint64_t last = plait_max_u64(m->knocked_at, m->heard_at);
+    bool gone = plait_since(m->worker->loop.now, last) >= GONE;
 
     plait_member_fit_route(m);
-    if (!m->has_peer || plait_since(now, last) < GONE)
+    if (!m->has_peer || (!gone && !has_moved_on(m)))
         return;
-    if (m->is_home)
+    if (m->is_home && gone)
         plait_say("node %s is silent", plait_member_settings(m)->name);
     leave_home(m);
     free_peer(m);

@@ -17,7 +17,9 @@ static json_t *text_of(const union plait_udp_address *a)
 
 static json_t *list_paths(const struct plait_member *m)
 {
-    json_t *list = plait_report_paths(m->peer.bond, m->worker->loop.now, false), *path;
+    json_t *list = plait_report_paths(m->peer.bond, m->worker->loop.now, false,
+                                      plait_exchange_other(&m->exchange, m->worker->loop.now)),
+           *path;
     size_t i;
 
     json_array_foreach(list, i, path)
@@ -29,7 +31,7 @@ static json_t *list_paths(const struct plait_member *m)
     return list;
 }
 
-static json_t *report_member(const struct plait_member *m)
+static json_t *report_member(struct plait_member *m)
 {
     const struct plait_hub_node_settings *n = plait_member_settings(m);
     uint64_t now = m->worker->loop.now;
@@ -51,6 +53,10 @@ static json_t *report_member(const struct plait_member *m)
     json_decref(bond);
     json_object_set_new(o, "bad", json_integer((json_int_t)m->peer.bad));
     json_object_set_new(o, "paths", list_paths(m));
+    if (plait_session_can_seal(m->session, now) && plait_exchange_ask(&m->exchange, m->peer.bond, now)) {
+        json_object_set_new(o, "asking", json_true());
+        plait_member_touch(m);
+    }
     return o;
 }
 

@@ -95,9 +95,10 @@ static void on_port(void *worker)
 
     if (plait_port_read(&w->port, take_packet, w) == PLAIT_OK)
         return;
-    plait_say("the TUN device is gone or down");
-    w->hub->failed = true;
-    kill(getpid(), SIGTERM);
+    if (!atomic_exchange(&w->hub->failed, true))
+        plait_say("%s is gone or down", w->table->settings->interface);
+    plait_watch_close(&w->port_watch);
+    uv_async_send(&w->hub->stop);
 }
 
 /* From the nodes. */
@@ -193,6 +194,7 @@ static void pump_member(struct plait_hub_worker *w, struct plait_member *m)
     uint64_t now = w->loop.now;
     uint8_t path;
 
+    plait_exchange_answer(&m->exchange, m->peer.bond, now);
     for (;;) {
         uint8_t *room = plait_outbox_room(&w->outbox);
         size_t len = plait_peer_poll_send(&m->peer, now, &path, room, w->outbox.room);
@@ -264,6 +266,7 @@ static int reload(struct plait_hub_worker *w, struct plait_table *next)
             plait_member_free(m);
             continue;
         }
+        plait_member_drop_route(m); /* its address may be another one now */
         members[node] = m;
         m->node = node;
         if (m->is_home)
@@ -386,6 +389,8 @@ static int make_members(struct plait_hub_worker *w)
                                            .index_prefix = w->number,
                                            .index_prefix_bits = PREFIX_BITS};
 
+    config.session.instance ^= (uint64_t)w->number
+                               << 32; /* another worker knows nothing of what went on here */
     w->sessions = plait_sessions_new(&config, w->loop.now);
     w->members = calloc(count + 1, sizeof(struct plait_member *));
     if (w->sessions == NULL || w->members == NULL)

@@ -39,34 +39,52 @@ void plait_node_announce(struct plait_node *n)
 
 /* The port. */
 
+static void set_port(union plait_udp_address *a, uint16_t port)
+{
+    if (a->any.sa_family == AF_INET)
+        a->v4.sin_port = htons(port);
+    else
+        a->v6.sin6_port = htons(port);
+}
+
+static uint16_t port_of(const union plait_udp_address *a)
+{
+    return ntohs(a->any.sa_family == AF_INET ? a->v4.sin_port : a->v6.sin6_port);
+}
+
 void plait_node_aim(const struct plait_node *n, struct plait_uplink *u)
 {
-    uint16_t port = n->advised_port != 0 ? n->advised_port : u->settings.hub.port;
-
-    if (u->end.remote.any.sa_family == AF_INET)
-        u->end.remote.v4.sin_port = htons(port);
-    else
-        u->end.remote.v6.sin6_port = htons(port);
+    set_port(&u->end.remote, n->advised_port != 0 ? n->advised_port : u->settings.hub.port);
 }
 
 void plait_node_use_port(struct plait_node *n, uint16_t advised)
 {
     n->advised_port = advised;
-    n->advised_at = n->loop.now;
-    n->advice_confirmed = false;
+    n->trial_port = 0;
     for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++)
         plait_node_aim(n, &n->uplinks[i]);
 }
 
-/* The hub has a better place for us: there we log on once more. */
+const struct plait_udp_end *plait_node_trial_end(const struct plait_node *n, struct plait_uplink *u)
+{
+    u->trial = u->end;
+    set_port(&u->trial.remote, n->trial_port);
+    return &u->trial;
+}
+
+/*
+ * The hub has a better place for us. The next handshake goes there, and everything else only once it has been
+ * answered: the way may be shut.
+ */
 static void take_advice(struct plait_node *n, uint16_t port)
 {
-    if (port == 0 || port == n->advised_port || n->loop.now < n->no_advice_until)
+    if (port == 0 || port == n->advised_port || n->loop.now < n->no_trial_until)
         return;
     for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++)
         if (n->uplinks[i].used && n->advised_port == 0 && n->uplinks[i].settings.hub.port == port)
             return;
-    plait_node_use_port(n, port);
+    n->trial_port = port;
+    n->trial_at = n->loop.now;
     plait_session_rekey(n->session, n->loop.now);
 }
 
@@ -202,18 +220,21 @@ static void log_on(struct plait_node *n)
         return;
     }
     n->logged_on = true;
+    n->connected = true;
     set_routes(n);
     set_nat(n);
     say_logged_on(n);
 }
 
-void plait_node_on_keys(struct plait_node *n, const uint8_t *hello, size_t len)
+void plait_node_on_keys(struct plait_node *n, const union plait_udp_address *from, const uint8_t *hello,
+                        size_t len)
 {
     struct plait_hello hub;
     int err = plait_hello_decode(hello, len, &hub);
 
-    n->heard_at = n->loop.now;
-    n->logged_on_at = n->loop.now;
+    n->heard_at = n->logged_on_at = n->loop.now;
+    if (n->trial_port != 0 && port_of(from) == n->trial_port)
+        plait_node_use_port(n, n->trial_port);
     if (err != PLAIT_OK) {
         plait_say("the hub said what this version does not understand: %s", plait_err_name(err));
         return;

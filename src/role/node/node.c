@@ -179,7 +179,8 @@ static int open_port(struct plait_node *n)
 static int make_peer(struct plait_node *n)
 {
     struct plait_session_config session = plait_self_session(&n->self, n->crypto);
-    struct plait_bond_config bond = {.pool = &n->pool, .deliver = plait_node_deliver, .ctx = n};
+    struct plait_bond_config bond = {
+        .pool = &n->pool, .deliver = plait_node_deliver, .control = plait_node_on_control, .ctx = n};
 
     n->session = plait_session_new_initiator(&session, &n->settings.hub_key, n->loop.now, plait_self_wall());
     if (n->session == NULL) {

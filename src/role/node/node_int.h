@@ -14,6 +14,7 @@
 
 #include "alarm.h"
 #include "control.h"
+#include "exchange.h"
 #include "hello.h"
 #include "loop.h"
 #include "netwatch.h"
@@ -40,6 +41,7 @@ struct plait_node {
     struct plait_session *session;
     struct plait_pool pool;
     struct plait_peer peer;
+    struct plait_exchange exchange;
     struct plait_port port;
     struct plait_watch port_watch;
     struct plait_outbox outbox;
@@ -56,11 +58,10 @@ struct plait_node {
     struct plait_hello hub;       /* what it said last */
     uint64_t logged_on_at;        /* for the last time */
     uint16_t advised_port;        /* of the hub, in use instead of the configured one; 0 = none */
-    uint64_t advised_at;          /* when it was begun to be used */
-    bool advice_confirmed;        /* something was heard from there */
-    uint64_t heard_at;            /* something that the hub sealed */
-    uint64_t no_advice_until;
-    unsigned mtu; /* of the TUN device, now */
+    uint16_t trial_port; /* of the hub, to which handshakes go to see whether they are answered; 0 = none */
+    uint64_t trial_at, no_trial_until;
+    uint64_t heard_at; /* something that the hub sealed */
+    unsigned mtu;      /* of the TUN device, now */
     uint64_t started_at, ticks;
 };
 
@@ -71,6 +72,7 @@ void plait_node_pump(void *node);
 void plait_node_on_alarm(void *node);
 void plait_node_on_port(void *node);
 void plait_node_deliver(void *node, uint64_t now, const uint8_t *bytes, size_t len);
+void plait_node_on_control(void *node, uint64_t now, unsigned path, const uint8_t *bytes, size_t len);
 void plait_node_on_trouble(void *node, const struct plait_udp_end *end, enum plait_udp_trouble what);
 extern const struct plait_uplink_events plait_node_uplink_events;
 /* The interfaces may have changed: looks at every uplink. */
@@ -83,8 +85,11 @@ void plait_node_drop_path(struct plait_node *n, struct plait_uplink *u);
 
 /* What the hub is told at the next handshake. */
 void plait_node_announce(struct plait_node *n);
-/* New keys; `hello` is what the hub said. */
-void plait_node_on_keys(struct plait_node *n, const uint8_t *hello, size_t len);
+/* New keys, by an answer from there; `hello` is what the hub said. */
+void plait_node_on_keys(struct plait_node *n, const union plait_udp_address *from, const uint8_t *hello,
+                        size_t len);
+/* Where an uplink's handshakes go while another port is tried. Good until the next call. */
+const struct plait_udp_end *plait_node_trial_end(const struct plait_node *n, struct plait_uplink *u);
 /* Sets the port to which an uplink's datagrams go. */
 void plait_node_aim(const struct plait_node *n, struct plait_uplink *u);
 /* Sets the port of the hub for all uplinks: the advised one, or the configured one. */

@@ -57,7 +57,9 @@ static json_t *find_path(const json_t *list, size_t number)
 
 static json_t *list_paths(struct plait_node *n)
 {
-    json_t *list = plait_report_paths(n->peer.bond, n->loop.now, true), *all = json_array();
+    json_t *list = plait_report_paths(n->peer.bond, n->loop.now, true,
+                                      plait_exchange_other(&n->exchange, n->loop.now)),
+           *all = json_array();
 
     for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++) {
         if (!n->uplinks[i].used)
@@ -94,5 +96,7 @@ json_t *plait_node_status(struct plait_node *n)
     json_object_set_new(o, "unsent", json_integer((json_int_t)n->outbox.lost));
     json_object_set_new(o, "bad", json_integer((json_int_t)n->peer.bad));
     json_object_set_new(o, "paths", list_paths(n));
+    if (n->connected && plait_exchange_ask(&n->exchange, n->peer.bond, n->loop.now))
+        json_object_set_new(o, "asking", json_true());
     return o;
 }

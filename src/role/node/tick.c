@@ -4,8 +4,8 @@
 
 #define TICK          PLAIT_S
 #define SILENT        (10 * PLAIT_S) /* without a word from the hub: not connected */
-#define ADVICE_WAIT   (3 * PLAIT_S)  /* for something from the advised port */
-#define ADVICE_REST   (600 * PLAIT_S)
+#define TRIAL         (3 * PLAIT_S)  /* of a port, for an answer */
+#define TRIAL_REST    (600 * PLAIT_S)
 #define SAVE_EVERY    10 /* ticks */
 /* A hub that is silent may have another address: how often its name is asked for, in ticks. */
 #define RESOLVE_FIRST 5
@@ -71,13 +71,13 @@ static void tell_connection(struct plait_node *n)
     n->told_silence = !connected;
 }
 
-/* The advised port may be shut to us on the way: then the one that we were given is good enough. */
-static void check_advice(struct plait_node *n)
+/* Nobody answers at the port that is tried: the one that we have is good enough. */
+static void check_trial(struct plait_node *n)
 {
-    if (n->advised_port == 0 || n->advice_confirmed || plait_since(n->loop.now, n->advised_at) < ADVICE_WAIT)
+    if (n->trial_port == 0 || plait_since(n->loop.now, n->trial_at) < TRIAL)
         return;
-    n->no_advice_until = n->loop.now + ADVICE_REST;
-    plait_node_use_port(n, 0);
+    n->trial_port = 0;
+    n->no_trial_until = n->loop.now + TRIAL_REST;
     plait_session_rekey(n->session, n->loop.now);
 }
 
@@ -86,8 +86,7 @@ static void check_silence(struct plait_node *n)
     struct plait_session_facts facts;
 
     plait_session_facts(n->session, &facts);
-    if (n->advised_port != 0 && n->advice_confirmed && facts.waiting &&
-        plait_since(n->loop.now, n->heard_at) > ADVICE_WAIT)
+    if (n->advised_port != 0 && facts.waiting && plait_since(n->loop.now, n->heard_at) > TRIAL)
         plait_node_use_port(n, 0); /* a hub that was started anew has its own idea of ports */
 }
 
@@ -113,7 +112,7 @@ void plait_node_on_tick(void *node)
     if (look)
         plait_node_look(n);
     tell_connection(n);
-    check_advice(n);
+    check_trial(n);
     check_silence(n);
     plait_node_fit_mtu(n);
     if (++n->ticks % SAVE_EVERY == 0)

@@ -20,14 +20,16 @@ void plait_node_pump(void *node)
         return;
     uint64_t now = n->loop.now;
     plait_port_flush(&n->port);
+    plait_exchange_answer(&n->exchange, n->peer.bond, now);
     for (;;) {
         uint8_t *room = plait_outbox_room(&n->outbox);
         len = plait_peer_poll_send(&n->peer, now, &path, room, n->outbox.room);
         if (len == 0)
             break;
         struct plait_uplink *u = path < PLAIT_NODE_UPLINKS_MAX ? &n->uplinks[path] : NULL;
+        bool tries = n->trial_port != 0 && room[0] == PLAIT_ENVELOPE_INITIATION;
         if (u != NULL && plait_uplink_is_open(u))
-            plait_outbox_add(&n->outbox, len, &u->udp, &u->end);
+            plait_outbox_add(&n->outbox, len, &u->udp, tries ? plait_node_trial_end(n, u) : &u->end);
     }
     plait_outbox_flush(&n->outbox);
     plait_alarm_set(&n->alarm, plait_peer_next_deadline(&n->peer, now));
@@ -82,17 +84,23 @@ void plait_node_deliver(void *node, uint64_t now, const uint8_t *bytes, size_t l
     plait_port_write(&n->port, bytes, len);
 }
 
+void plait_node_on_control(void *node, uint64_t now, unsigned path, const uint8_t *bytes, size_t len)
+{
+    struct plait_node *n = node;
+
+    (void)path;
+    plait_exchange_on_control(&n->exchange, now, bytes, len);
+}
+
 static void recv_datagram(struct plait_node *n, struct plait_uplink *u, const struct plait_udp_packet *packet)
 {
     struct plait_peer_news news;
     int err = plait_peer_recv(&n->peer, n->loop.now, u->path, packet->data, packet->len, &news);
 
     if (news.keys_begin)
-        plait_node_on_keys(n, news.hello, news.hello_len);
-    if (news.is_sealed) {
-        n->advice_confirmed = true;
+        plait_node_on_keys(n, &packet->end->remote, news.hello, news.hello_len);
+    if (news.is_sealed)
         n->heard_at = n->loop.now;
-    }
     (void)err; /* counted */
 }
 
@@ -187,8 +195,15 @@ static void on_resolved(void *node, struct plait_uplink *u)
     struct plait_node *n = node;
     bool was_open = plait_uplink_is_open(u);
 
-    if (n->ending || !u->used || !u->resolved)
+    if (n->ending || !u->used)
         return;
+    if (!u->resolved) {
+        if (!u->told_name)
+            plait_say("uplink %s: no address is known for %s; trying again", u->settings.name,
+                      u->settings.hub.host);
+        u->told_name = true;
+        return;
+    }
     plait_node_aim(n, u);
     look_at(n, u);
     if (was_open && u->hub_moved)

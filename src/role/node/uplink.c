@@ -8,6 +8,8 @@
 
 #include "iface.h"
 
+static const char no_address[] = "no address is known for the hub's name";
+
 struct plait_uplink_watch {
     struct plait_watch watch;
     struct plait_uplink *uplink; /* NULL once it has been closed */
@@ -73,6 +75,8 @@ static void take_answer(void *ctx)
         u->end.remote.v6.sin6_port = 0;
     }
     u->resolved = u->resolved || u->answer.ss_family != AF_UNSPEC;
+    if (!u->resolved)
+        u->trouble = no_address;
     u->hub_moved = !is_same_host(&before, &u->end.remote);
     u->events->resolved(u->ctx, u);
 }
@@ -136,7 +140,7 @@ static const char *find_way(const struct plait_uplink *u, struct way *way)
     memset(way, 0, sizeof *way);
     snprintf(way->interface, sizeof way->interface, "%s", u->settings.interface);
     if (!u->resolved)
-        return "the hub's name is not resolved";
+        return no_address;
     if (u->settings.address.family != 0)
         return u->settings.address.family == u->end.remote.any.sa_family
                    ? find_own_address(u, way)

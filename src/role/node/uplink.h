@@ -41,6 +41,7 @@ struct plait_uplink {
     struct plait_udp udp;             /* where watch is not NULL */
     struct plait_uplink_watch *watch; /* NULL = closed */
     struct plait_udp_end end;         /* the hub; its port is the owner's to change */
+    struct plait_udp_end trial;       /* the same hub, another port; the owner's */
     union plait_udp_address source;   /* the interface's address as it was opened */
     char interface[IF_NAMESIZE];      /* as it was opened; "" = any */
     const char *trouble;              /* why it is closed, in words; NULL = nothing is known */
@@ -50,6 +51,7 @@ struct plait_uplink {
     uint64_t counted;    /* bytes, both ways, that the quota knows of */
     bool exhausted;      /* the quota is used up */
     bool no_way;         /* the system has refused to send there; the next look tells */
+    bool told_name;      /* people know that the hub's name is not resolved */
     unsigned state_told; /* what people were told last */
 };
 

@@ -1,7 +1,6 @@
 #include "access.h"
 
 #include <crypt.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -9,9 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "file.h"
+#include "secret_file.h"
 #include "units.h"
 
 #define FILE_MAX    PLAIT_MIB
@@ -84,65 +82,43 @@ static int parse_line(const char *line, struct user *out)
     return PLAIT_OK;
 }
 
-static int add_line(struct user **users, size_t *count, const char *line)
+struct table {
+    struct user *users;
+    size_t count;
+};
+
+static int add_line(void *ctx, const char *line)
 {
+    struct table *t = ctx;
     struct user one;
     int err = parse_line(line, &one);
 
     if (err != PLAIT_OK)
         return err;
-    if (*count == PLAIT_ACCESS_USERS_MAX)
+    if (t->count == PLAIT_ACCESS_USERS_MAX)
         return PLAIT_ERR_LIMIT;
-    if (find_user(*users, *count, one.name) != NULL)
+    if (find_user(t->users, t->count, one.name) != NULL)
         return PLAIT_ERR_FORMAT;
-    struct user *more = reallocarray(*users, *count + 1, sizeof one);
+    struct user *more = reallocarray(t->users, t->count + 1, sizeof one);
     if (more == NULL)
         return PLAIT_ERR_NOMEM;
-    *users = more;
-    more[(*count)++] = one;
+    t->users = more;
+    more[t->count++] = one;
     return PLAIT_OK;
-}
-
-static int parse_lines(char *text, struct user **users, size_t *count, unsigned *number)
-{
-    int err = PLAIT_OK;
-
-    *number = 0;
-    while (err == PLAIT_OK && text != NULL) {
-        char *line = strsep(&text, "\n");
-        size_t len = strlen(line);
-        ++*number;
-        if (len > 0 && line[len - 1] == '\r')
-            line[len - 1] = '\0';
-        if (line[0] != '\0' && line[0] != '#')
-            err = add_line(users, count, line);
-    }
-    return err;
 }
 
 int plait_access_load(struct plait_access *a, const char *path, unsigned *line)
 {
-    struct user *users = NULL;
-    size_t count = 0, len;
-    uint8_t *text;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct table t = {0};
+    int err = plait_secret_file_lines(path, FILE_MAX, add_line, &t, line);
 
-    *line = 0;
-    if (fd < 0)
-        return PLAIT_ERR_IO;
-    int err = plait_read_file(fd, FILE_MAX, &text, &len);
-    close(fd);
-    if (err != PLAIT_OK)
-        return err;
-    err = strlen((char *)text) == len ? parse_lines((char *)text, &users, &count, line) : PLAIT_ERR_FORMAT;
-    free(text);
     if (err != PLAIT_OK) {
-        free(users);
+        free(t.users);
         return err;
     }
     free(a->users);
-    a->users = users;
-    a->user_count = count;
+    a->users = t.users;
+    a->user_count = t.count;
     memset(a->known, 0, sizeof a->known);
     return PLAIT_OK;
 }

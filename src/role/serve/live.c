@@ -152,15 +152,24 @@ static void take_events(struct plait_live *l, uint64_t now)
     }
 }
 
+/* Whether a file that was changed so long ago is still being written, as far as can be known. */
+static bool is_written(enum writer writer, enum plait_live_hint hint, int64_t age_ns)
+{
+    if (writer != WRITER_UNKNOWN)
+        return writer == WRITER_THERE && age_ns <= (int64_t)PLAIT_LIVE_HELD_NS;
+    if (hint != PLAIT_LIVE_NO_HINT)
+        return hint == PLAIT_LIVE_SEEN_OPEN;
+    return age_ns <= (int64_t)PLAIT_LIVE_FRESH_NS;
+}
+
 /* One that is not known yet, and seems to be live. NULL where it is not, or cannot be followed. */
-static struct file *begin(struct plait_live *l, int fd, const struct stat *st, uint64_t now, int64_t unix_ns)
+static struct file *begin(struct plait_live *l, int fd, const struct stat *st, uint64_t now, int64_t unix_ns,
+                          enum plait_live_hint hint)
 {
     char proc[64];
-    int64_t age_ns = unix_ns - mtime_of(st);
     enum writer writer = ask_writer(fd);
 
-    if (writer == WRITER_NONE ||
-        age_ns > (int64_t)(writer == WRITER_THERE ? PLAIT_LIVE_HELD_NS : PLAIT_LIVE_FRESH_NS))
+    if (!is_written(writer, hint, unix_ns - mtime_of(st)))
         return NULL;
     struct file *f = make_room(l, now);
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
@@ -172,6 +181,7 @@ static struct file *begin(struct plait_live *l, int fd, const struct stat *st, u
                        .wd = wd,
                        .number = ++l->count,
                        .written_at = now,
+                       .grew = hint == PLAIT_LIVE_SEEN_OPEN,
                        .size = (uint64_t)st->st_size};
     return f;
 }
@@ -197,7 +207,7 @@ static bool goes_on(const struct file *f, const struct stat *st)
 }
 
 static enum plait_live_kind look(struct plait_live *l, int fd, struct stat *st, uint64_t now, int64_t unix_ns,
-                                 char tag[PLAIT_ETAG_SIZE])
+                                 enum plait_live_hint hint, char tag[PLAIT_ETAG_SIZE])
 {
     take_events(l, now);
     struct file *f = find(l, st);
@@ -206,7 +216,7 @@ static enum plait_live_kind look(struct plait_live *l, int fd, struct stat *st, 
         f = NULL;
     }
     if (f == NULL)
-        f = begin(l, fd, st, now, unix_ns);
+        f = begin(l, fd, st, now, unix_ns, hint);
     if (f == NULL)
         return PLAIT_LIVE_NOT;
     /* First whether it is written, then how long it is: so that nothing comes after its end. */
@@ -226,10 +236,10 @@ static enum plait_live_kind look(struct plait_live *l, int fd, struct stat *st, 
 }
 
 enum plait_live_kind plait_live_look(struct plait_live *l, int fd, struct stat *st, uint64_t now,
-                                     int64_t unix_ns, char tag[PLAIT_ETAG_SIZE])
+                                     int64_t unix_ns, enum plait_live_hint hint, char tag[PLAIT_ETAG_SIZE])
 {
     pthread_mutex_lock(&l->lock);
-    enum plait_live_kind kind = look(l, fd, st, now, unix_ns, tag);
+    enum plait_live_kind kind = look(l, fd, st, now, unix_ns, hint, tag);
     pthread_mutex_unlock(&l->lock);
     return kind;
 }

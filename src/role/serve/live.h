@@ -40,11 +40,18 @@ enum plait_live_kind {
     PLAIT_LIVE_FINISHED, /* a moment ago it was live: `tag` still names it, beside its own */
 };
 
+/* What somebody else knows who watches the files (contents.h). It counts where the kernel does not say. */
+enum plait_live_hint {
+    PLAIT_LIVE_NO_HINT,
+    PLAIT_LIVE_SEEN_OPEN,   /* it has been written to, and not yet closed */
+    PLAIT_LIVE_SEEN_CLOSED, /* this version's writer has closed it */
+};
+
 /*
  * How the file that `fd` is open for reading is; `st` is brought up to date. `now` is of the monotonic clock, `unix_ns`
  * since 1970.
  */
 enum plait_live_kind plait_live_look(struct plait_live *l, int fd, struct stat *st, uint64_t now,
-                                     int64_t unix_ns, char tag[PLAIT_ETAG_SIZE]);
+                                     int64_t unix_ns, enum plait_live_hint hint, char tag[PLAIT_ETAG_SIZE]);
 
 #endif

@@ -195,6 +195,11 @@ int plait_publish_new(struct plait_publish **out, const struct plait_publish_opt
     return rc;
 }
 
+struct plait_contents *plait_publish_contents(const struct plait_publish *p)
+{
+    return p->contents;
+}
+
 void plait_publish_refresh(struct plait_publish *p)
 {
     if (p != NULL)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "contents.h"
 #include "digest_cache.h"
 #include "docroot.h"
 #include "endpoint.h"
@@ -35,6 +36,8 @@ bool plait_publish_is_wanted(const struct plait_serve_options *options);
  * been told.
  */
 PLAIT_MUST_USE int plait_publish_new(struct plait_publish **out, const struct plait_publish_options *options);
+/* What is told; NULL where nothing is. Lives as long as `p`. */
+struct plait_contents *plait_publish_contents(const struct plait_publish *p);
 /* To be called now and then. NULL is harmless, here and below. */
 void plait_publish_refresh(struct plait_publish *p);
 /* Nobody is to be sent here any more. */

@@ -378,7 +378,7 @@ static void look_at_live(struct pump *p, struct crowd *c, uint64_t now)
     clock_gettime(CLOCK_REALTIME, &t);
     if (fstat(c->flows[i]->file, &st) == 0)
         kind = plait_live_look(p->streams->live, c->flows[i]->file, &st, now,
-                               (int64_t)t.tv_sec * (int64_t)PLAIT_S + t.tv_nsec, tag);
+                               (int64_t)t.tv_sec * (int64_t)PLAIT_S + t.tv_nsec, PLAIT_LIVE_NO_HINT, tag);
     c->live_at = now + LIVE_NS;
     streams_lock(p->streams);
     int rc = kind == PLAIT_LIVE_GROWING    ? plait_share_grow(c->share, (uint64_t)st.st_size)

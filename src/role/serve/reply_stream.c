@@ -43,9 +43,30 @@ struct subject {
     char tag[PLAIT_ETAG_SIZE]; /* of a version that was live a moment ago */
 };
 
+static int64_t mtime_of(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * (int64_t)PLAIT_S + st->st_mtim.tv_nsec;
+}
+
+/* What the table of contents knows of the file. */
+static enum plait_live_hint hint_of(const struct plait_exchange *x, const struct subject *f)
+{
+    struct plait_contents_found found;
+
+    if (x->server->contents == NULL || !plait_contents_find(x->server->contents, f->path, NULL, &found))
+        return PLAIT_LIVE_NO_HINT;
+    if (found.writing)
+        return PLAIT_LIVE_SEEN_OPEN;
+    /* Events may be late: only what is as it was seen to be is known to be closed. */
+    return found.version.ino == f->st.st_ino && found.version.size == (uint64_t)f->st.st_size &&
+                   found.version.mtime_ns == mtime_of(&f->st)
+               ? PLAIT_LIVE_SEEN_CLOSED
+               : PLAIT_LIVE_NO_HINT;
+}
+
 static void look_at(const struct plait_exchange *x, struct subject *f)
 {
-    f->live = plait_live_look(x->server->live, f->fd, &f->st, x->began_ns, x->at_ns, f->tag);
+    f->live = plait_live_look(x->server->live, f->fd, &f->st, x->began_ns, x->at_ns, hint_of(x, f), f->tag);
     plait_version_of(&f->st, x->at_ns, &f->version);
     if (f->live != PLAIT_LIVE_GROWING)
         return;
@@ -118,7 +139,7 @@ static void enter(struct plait_exchange *x, const struct plait_stream_ask *ask, 
     struct plait_streams_file file = {
         .fd = f->fd,
         .size = (uint64_t)f->st.st_size,
-        .mtime_ns = (int64_t)f->st.st_mtim.tv_sec * (int64_t)PLAIT_S + f->st.st_mtim.tv_nsec,
+        .mtime_ns = mtime_of(&f->st),
         .live = f->live == PLAIT_LIVE_GROWING,
     };
 

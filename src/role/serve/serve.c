@@ -453,6 +453,8 @@ static int publish(struct serve *s)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = plait_publish_new(&s->publish, &options);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc == PLAIT_OK)
+        s->server.contents = plait_publish_contents(s->publish);
     return rc;
 }
 
@@ -525,8 +527,6 @@ static int prepare(struct serve *s)
 /* In the order in which one needs the other. False: a thread is left behind, and the process has to end. */
 static bool finish(struct serve *s)
 {
-    bool ended = plait_publish_free(s->publish);
-
     for (size_t i = 0; i < s->endpoint_count; i++)
         plait_endpoint_close(&s->endpoints[i]);
     if (s->server.streams != NULL)
@@ -534,6 +534,7 @@ static bool finish(struct serve *s)
     plait_workers_stop(&s->workers);
     plait_streams_free(s->server.streams);
     plait_live_free(s->server.live);
+    bool ended = plait_publish_free(s->publish);
     plait_send_ahead_for(NULL);
     plait_digest_cache_free(s->server.digests);
     plait_access_log_free(s->server.log);

@@ -9,6 +9,7 @@
 
 #include "access_log.h"
 #include "clients.h"
+#include "contents.h"
 #include "digest_cache.h"
 #include "docroot.h"
 #include "mime.h"
@@ -22,6 +23,7 @@ struct plait_server {
     struct plait_digest_cache *digests; /* NULL = none are told */
     struct plait_access_log *log;       /* NULL = none is written */
     struct plait_tls *tls;              /* NULL = plain HTTP */
+    struct plait_contents *contents;    /* NULL = not kept */
     struct plait_live *live;            /* which files are still being written */
     struct plait_streams *streams;
     bool dotfiles;

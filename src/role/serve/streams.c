@@ -252,7 +252,7 @@ void plait_streams_steer(struct plait_streams *s, const struct plait_stream_ask 
  */
 static void be_looked_at(const struct plait_flow *f)
 {
-    unsigned usual_s = f->streams->stall_ms / 1000;
+    unsigned usual_s = (f->streams->stall_ms + 999) / 1000;
 
     (void)MHD_set_connection_option(f->connection, MHD_CONNECTION_OPTION_TIMEOUT, usual_s == 1 ? 2u : 1u);
 }
