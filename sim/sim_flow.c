@@ -448,6 +448,8 @@ static void run_bbr(struct plait_sim_flow *f, uint64_t now, uint32_t delivered, 
     if (f->app_limited > 0 && f->delivered > f->app_limited)
         f->app_limited = 0;
     plait_sim_bbr_on_ack(&f->bbr, now, &s);
+    if (f->bbr.mode == PLAIT_SIM_BBR_RTT) /* what is delivered meanwhile says nothing of the path */
+        f->app_limited = f->delivered + f->pipe > 0 ? f->delivered + f->pipe : 1;
     f->cc.cwnd = f->bbr.cwnd;
 }
 

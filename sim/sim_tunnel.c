@@ -266,6 +266,7 @@ static void init_end(struct plait_sim_tunnel *t, unsigned side)
         .no_ahead = row->no_ahead,
         .no_reorder = row->no_reorder,
         .no_duplicates = row->no_duplicates,
+        .no_even = row->no_even,
     };
     if (plait_bond_new(&config, &e->bond) != PLAIT_OK)
         abort();

@@ -80,7 +80,7 @@ struct plait_sim_tunnel_row {
     double limit;   /* Mbit/s, of the whole, both ends */
     enum plait_bond_policy policy;
     int only; /* use only this uplink, from 1; 0 = all */
-    bool no_repair, no_ahead, no_reorder, no_duplicates;
+    bool no_repair, no_ahead, no_reorder, no_duplicates, no_even;
     bool untunnelled;      /* the first uplink used carries the inner packets as they are, without bonds */
     uint32_t pool_packets; /* 0 = 16,384 */
     uint64_t seed;

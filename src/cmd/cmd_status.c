@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd_status.h"
@@ -18,8 +19,8 @@
 #define TIMEOUT_MS  5000
 #define SOCKETS_MAX 16
 /* For so long it waits for what the other ends say: a satellite's round trip. */
+#define WAIT_US     UINT64_C(700000)
 #define ROUND_US    50000
-#define ROUNDS_MAX  14
 
 static const char help[] =
     "usage: plait status [--json] [--control SOCKET]...\n"
@@ -80,13 +81,21 @@ static bool is_asking(const json_t *answer)
     return json_is_true(json_object_get(answer, "asking"));
 }
 
+static uint64_t clock_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 /* Returns owned, through *answer. */
 static int ask_patiently(const char *path, json_t **answer)
 {
     json_t *request = json_pack("{s:s}", "do", "status");
     int err = plait_control_ask(path, request, TIMEOUT_MS, answer);
 
-    for (int i = 0; i < ROUNDS_MAX && err == PLAIT_OK && is_asking(*answer); i++) {
+    for (uint64_t end = clock_us() + WAIT_US; err == PLAIT_OK && is_asking(*answer) && clock_us() < end;) {
         usleep(ROUND_US);
         json_decref(*answer);
         err = plait_control_ask(path, request, TIMEOUT_MS, answer);

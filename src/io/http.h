@@ -129,6 +129,7 @@ struct plait_http_request {
     const char *if_range; /* a strong validator, or NULL */
     uint64_t lo;          /* Range: from lo to before hi; lo NO_RANGE: none; hi NO_RANGE: to the end */
     uint64_t hi;
+    bool tunnel; /* through a proxy of http: by CONNECT, also to servers of http */
     bool post; /* a POST without a body, in place of a GET; `lo` is NO_RANGE */
 };
 

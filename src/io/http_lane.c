@@ -435,6 +435,7 @@ static bool set_range(struct plait_http_lane *lane, const struct plait_http_requ
 
 static bool set_method(struct plait_http_lane *lane, const struct plait_http_request *request)
 {
+    curl_easy_setopt(lane->easy, CURLOPT_HTTPPROXYTUNNEL, request->tunnel ? 1L : 0L);
     if (!request->post)
         return curl_easy_setopt(lane->easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
     return add_header(lane, "Content-Type:") && curl_easy_setopt(lane->easy, CURLOPT_POST, 1L) == CURLE_OK &&

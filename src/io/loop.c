@@ -157,6 +157,16 @@ int plait_watch_init(struct plait_watch *w, struct plait_loop *loop, int fd, voi
     return PLAIT_ERR_IO;
 }
 
+void plait_watch_pause(struct plait_watch *w)
+{
+    uv_poll_stop(&w->uv);
+}
+
+int plait_watch_resume(struct plait_watch *w)
+{
+    return uv_poll_start(&w->uv, UV_READABLE, on_readable) == 0 ? PLAIT_OK : PLAIT_ERR_IO;
+}
+
 void plait_watch_close(struct plait_watch *w)
 {
     if (!uv_is_closing((uv_handle_t *)&w->uv))

@@ -77,6 +77,9 @@ struct plait_watch {
 
 PLAIT_MUST_USE int plait_watch_init(struct plait_watch *w, struct plait_loop *loop, int fd,
                                     void (*fn)(void *ctx), void *ctx);
+/* Looks away, or looks again. */
+void plait_watch_pause(struct plait_watch *w);
+PLAIT_MUST_USE int plait_watch_resume(struct plait_watch *w);
 void plait_watch_close(struct plait_watch *w);
 
 /* Work for the threads beside the loop: `run` there, then `done` on the loop. One at a time for each struct.

@@ -95,32 +95,55 @@ static void plan_copies(struct plait_fetch *f, struct plait_sched_path letters[L
     }
 }
 
+/* Which letters are to have work for how long; false where all have enough. */
+static bool look_ahead(struct plait_fetch *f, uint64_t now, int whom,
+                       struct plait_sched_path letters[LETTERS_MAX], uint64_t ahead[LETTERS_MAX])
+{
+    uint64_t end_ns = PLAIT_NEVER;
+    bool low = whom != NO_LETTER;
+
+    if (push_has_ranges(f)) /* leave them their part of the end */
+        end_ns = END_NS + plait_time_to_carry((double)(f->map.size - f->map.done_bytes), fetch_rate(f, now));
+    letters_look(f, now, whom, plait_to_s(AHEAD_NS), letters);
+    for (int i = 0; i < f->push.letter_count; i++) {
+        ahead[i] = plait_min_u64(letter_ahead_ns(f, i), end_ns);
+        low |=
+            letters[i].rate > 0 && letters[i].next_free + plait_min_u64(INTERVAL_NS, ahead[i] / 2) < ahead[i];
+    }
+    return low;
+}
+
+/* Who is to push the next block; LETTER_NOBODY where it is not free, negative where all have enough. */
+static int choose_letter(struct plait_fetch *f, uint64_t now, struct plait_sched_path letters[LETTERS_MAX],
+                         const uint64_t ahead[LETTERS_MAX])
+{
+    const struct push *u = &f->push;
+    uint64_t arrival;
+
+    if (!is_free(f, u->end))
+        return (int)LETTER_NOBODY;
+    for (;;) {
+        int letter = plait_sched_pick(letters, (size_t)u->letter_count, 0, (double)u->block_bytes, &arrival);
+        if (letter < 0 || (letters[letter].next_free <= ahead[letter] &&
+                           push_fits_window(f, letters[letter].rate, arrival, now)))
+            return letter;
+        letters[letter].rate = 0; /* has enough, or all others would have to wait for it */
+    }
+}
+
 void push_extend(struct plait_fetch *f, uint64_t now, int whom)
 {
     struct push *u = &f->push;
     struct plait_sched_path letters[LETTERS_MAX];
-    uint64_t ahead = push_ahead_ns(f), limit = push_plan_limit(f), arrival;
-    bool low = whom != NO_LETTER;
+    uint64_t ahead[LETTERS_MAX], limit = push_plan_limit(f);
 
-    if (f->pin_count > 0)
+    if (f->pin_count > 0 || !look_ahead(f, now, whom, letters, ahead))
         return;
-    if (push_has_ranges(f)) /* leave them their part of the end */
-        ahead = plait_min_u64(ahead, END_NS + plait_time_to_carry((double)(f->map.size - f->map.done_bytes),
-                                                                  fetch_rate(f, now)));
-    letters_look(f, now, whom, plait_to_s(ahead), letters);
-    for (int i = 0; i < u->letter_count; i++)
-        low |= letters[i].rate > 0 && letters[i].next_free + plait_min_u64(INTERVAL_NS, ahead / 2) < ahead;
-    while (low && u->end < limit && f->fail == PLAIT_FETCH_FAIL_NONE) {
+    while (u->end < limit && f->fail == PLAIT_FETCH_FAIL_NONE) {
         uint64_t block = u->end, lo = block * u->block_bytes;
-        int letter = is_free(f, block) ? plait_sched_pick(letters, (size_t)u->letter_count, 0,
-                                                          (double)u->block_bytes, &arrival)
-                                       : (int)LETTER_NOBODY;
-        if (letter < 0 || (letter < u->letter_count && letters[letter].next_free > ahead))
+        int letter = choose_letter(f, now, letters, ahead);
+        if (letter < 0)
             break;
-        if (letter < u->letter_count && !push_fits_window(f, letters[letter].rate, arrival, now)) {
-            letters[letter].rate = 0; /* all others would have to wait for it */
-            continue;
-        }
         u->also[u->end % PLAN_BLOCKS] = 0;
         u->plan[u->end++ % PLAN_BLOCKS] = (uint8_t)letter;
         if (letter == (int)LETTER_NOBODY)
@@ -246,7 +269,7 @@ void push_look_at_shares(struct plait_fetch *f, uint64_t now)
         double rest_s = (double)t->due_bytes / (rate > 1 ? rate : 1),
                rtt_s = plait_to_s(letter_answer_ns(f, i));
         double together_s = (others + (double)t->due_bytes) / (others_rate + rate);
-        double ahead_s = plait_to_s(push_ahead_ns(f));
+        double ahead_s = plait_to_s(letter_ahead_ns(f, i));
         if (planned && rest_s > together_s + plait_to_s(LATE_AT_END_NS) && together_s > 2 * rtt_s)
             cut(f, now, i, together_s, rate);
         else if (!planned && rest_s > ahead_s + plait_to_s(LATE_NS))

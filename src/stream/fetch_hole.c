@@ -89,7 +89,7 @@ void push_fill_holes(struct plait_fetch *f, uint64_t now)
     struct push *u = &f->push;
     struct plait_sched_path letters[LETTERS_MAX];
     struct plait_extent e;
-    uint64_t size = u->block_bytes, ahead = push_ahead_ns(f), arrival;
+    uint64_t size = u->block_bytes, arrival;
     uint64_t end = u->end + 1 >= push_block_count(f) ? f->map.size : u->end * size;
 
     end = plait_min_u64(end, plan_window_end(f));
@@ -101,8 +101,12 @@ void push_fill_holes(struct plait_fetch *f, uint64_t now)
         if (end < f->map.size && (block + 1) * size > end)
             break; /* it would come whole */
         int letter = plait_sched_pick(letters, (size_t)u->letter_count, 0, (double)size, &arrival);
-        if (letter < 0 || letters[letter].next_free > ahead)
+        if (letter < 0)
             break;
+        if (letters[letter].next_free > letter_ahead_ns(f, letter)) {
+            letters[letter].rate = 0;
+            continue;
+        }
         ask_for(f, letters, letter, block);
         if (letters[letter].rate <= 0)
             continue;

@@ -299,15 +299,9 @@ bool push_has_ranges(const struct plait_fetch *f)
 }
 
 /* How far ahead everybody is to have work. */
-uint64_t push_ahead_ns(const struct plait_fetch *f)
+uint64_t letter_ahead_ns(const struct plait_fetch *f, int letter)
 {
-    uint64_t ahead = AHEAD_NS;
+    uint64_t rtt = letter_rtt_ns(f, letter);
 
-    for (int i = 0; i < f->push.letter_count; i++) {
-        if (!f->push.letters[i].up)
-            continue;
-        uint64_t rtt = letter_rtt_ns(f, i);
-        ahead = plait_max_u64(ahead, is_alone(f, i) ? ALONE_AHEAD_NS + 4 * rtt : AHEAD_NS + 2 * rtt);
-    }
-    return ahead;
+    return is_alone(f, letter) ? ALONE_AHEAD_NS + 4 * rtt : AHEAD_NS + 2 * rtt;
 }

@@ -23,8 +23,8 @@
 #define PIECE_BYTES_MIN  (8 * PLAIT_KIB)
 #define TRIAL_BYTES      (64 * PLAIT_KIB)
 #define CHUNKS_LEFT      3 /* a lane's next piece is one in so many of what is left to it */
-#define YOUNG_GROWTH     6 /* and a piece may be so many times what a connection of it has brought */
-#define CHUNK_LAGS       8 /* and lasts so many times what it waits for it */
+#define YOUNG_GROWTH     4 /* and a piece may be so many times what a connection of it has brought */
+#define CHUNK_LAGS       6 /* and lasts so many times what it waits for it */
 #define CHUNK_NS_MAX     (4 * PLAIT_S)
 #define LAST_LAGS                                                                                            \
     0.25 /* a last piece may end so many lags late: others can still take its tail, nobody can add to it */
@@ -271,7 +271,7 @@ static uint64_t first_chunk(const struct plait_fetch *f, const struct path *p, c
     uint64_t share = bytes_left(f) / (uint64_t)(8 * f->path_count), most = FIRST_BYTES;
 
     if (path_lag_ns(p, l) > LONG_LAG_NS) { /* one more round trip would cost more than a piece too large */
-        share = bytes_left(f) * 2 / (uint64_t)(3 * f->path_count) / PLAIT_FETCH_LANES_MAX;
+        share = bytes_left(f) / (uint64_t)(2 * f->path_count) / PLAIT_FETCH_LANES_MAX;
         most = LONG_FIRST_BYTES;
     }
     return plait_clamp_u64(share, CHUNK_BYTES_MIN, most);

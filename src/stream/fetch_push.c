@@ -20,7 +20,7 @@
 #define BLOCKS_LEAST      64   /* in what is left, or it is not worth it */
 #define BLOCKS_MOST       4096 /* unless they would be larger than BLOCK_MOST */
 #define LEFT_NS_MIN       (500 * PLAIT_MS)
-#define LEFT_RTTS         8
+#define LEFT_RTTS         16
 #define MORE_NS_MIN       (200 * PLAIT_MS)
 
 void push_done(struct plait_fetch *f)

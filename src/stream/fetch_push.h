@@ -81,8 +81,8 @@ uint64_t source_rtt_min_ns(const struct plait_fetch *f, int source);
 int letter_of_kin(const struct plait_fetch *f, const struct path *p);
 /* Whether somebody brings ranges. */
 bool push_has_ranges(const struct plait_fetch *f);
-/* How far ahead everybody is to have work. */
-uint64_t push_ahead_ns(const struct plait_fetch *f);
+/* How far ahead it is to have work. */
+uint64_t letter_ahead_ns(const struct plait_fetch *f, int letter);
 
 /* fetch_extend.c */
 /* More is planned where letters run out of work. `whom` gets some whether or not it is carried; or NO_LETTER. */

@@ -2,7 +2,7 @@
  * The plan of what is pushed, and telling the sources of it.
  *
  *   extend   the plan goes on by earliest arrival: each next block that is free goes to the letter that will have it
- *            here first, by what it still has to bring and how fast it is. Everybody has work for `ahead_ns`; when
+ *            here first, by what it still has to bring and how fast it is. Everybody has work for his look-ahead; when
  *            somebody has an interval less, more is planned. The rates measured meanwhile are in each new part of
  *            the plan, which thus is a new pattern; it holds from the end of the old one, and is never late.
  *   cut      a source has become so slow that what is planned for it would come long after the rest: the plan for it

@@ -184,7 +184,8 @@ int plait_bond_push(struct plait_bond *b, uint64_t now, struct plait_packet *pac
     }
     packet->flags =
         (uint8_t)((inner.urgent ? PLAIT_PACKET_URGENT : 0) | (inner.pure_ack ? PLAIT_PACKET_PURE_ACK : 0) |
-                  (inner.ecn ? PLAIT_PACKET_ECN : 0));
+                  (inner.ecn ? PLAIT_PACKET_ECN : 0) |
+                              (inner.tcp && !inner.pure_ack ? PLAIT_PACKET_TCP : 0));
     b->pushed++;
     b->pushed_bytes += packet->len;
     plait_queue_push(&b->queue, now, packet, (uint16_t)(inner.hash % PLAIT_QUEUE_FLOWS));
@@ -216,6 +217,15 @@ int plait_bond_send_control(struct plait_bond *b, uint64_t now, int path, const 
     return PLAIT_OK;
 }
 
+/* What precedes a packet that was sent ahead may still be at the peer's entrance. */
+static uint64_t hold_ns(const struct plait_bond *b, uint64_t now, const struct plait_path *p,
+                        const struct plait_datagram *d)
+{
+    uint64_t hold = plait_repair_hold_ns(b, now, p);
+
+    return hold > 0 && (d->flags & PLAIT_DATAGRAM_AHEAD) ? hold + PLAIT_BOND_SPREAD_NS : hold;
+}
+
 int plait_bond_recv(struct plait_bond *b, uint64_t now, unsigned path, const uint8_t *bytes, size_t len)
 {
     struct plait_datagram d;
@@ -237,7 +247,7 @@ int plait_bond_recv(struct plait_bond *b, uint64_t now, unsigned path, const uin
     plait_feedback_want(b, now, &d, p);
     switch (d.kind) {
     case PLAIT_DATAGRAM_DATA:
-        plait_reorder_recv(&b->reorder, now, &d, plait_repair_hold_ns(b, now, p));
+        plait_reorder_recv(&b->reorder, now, &d, hold_ns(b, now, p, &d));
         break;
     case PLAIT_DATAGRAM_FEEDBACK:
         plait_feedback_recv(b, now, path, &d);

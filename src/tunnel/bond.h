@@ -53,7 +53,7 @@ struct plait_bond_config {
     uint32_t held_packets;                               /* in the reorder buffer; 0 = 8192 */
     uint32_t flight_packets;                             /* on the way, per path, a power of two; 0 = 8192 */
     double rate_max;                                     /* of the whole, sending; 0 = no limit */
-    bool no_repair, no_ahead, no_reorder, no_duplicates; /* switch parts off, to be compared with */
+    bool no_repair, no_ahead, no_reorder, no_duplicates, no_even; /* switch parts off, to be compared with */
 };
 
 enum plait_bond_path_state {

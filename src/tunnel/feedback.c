@@ -16,6 +16,9 @@
 #define RTT_SPAN_NS    (10 * PLAIT_S)
 #define TARGET_NS      (5 * PLAIT_MS)
 #define GROWING_NS     (150 * PLAIT_MS)
+#define EVEN_FROM      1.5              /* times the least round trip, the longest: the paths are that unequal */
+#define EVEN_MARGIN    (12 * PLAIT_MS) /* what waits at the entrance besides */
+#define EVEN_SHARE     0.15
 #define TARGET_PART    1.0
 #define TARGET_MORE    (60 * PLAIT_MS)
 
@@ -245,6 +248,32 @@ static void set_target(struct plait_bond *b)
         b->queue.target_ns += GROWING_NS;
 }
 
+/* A flow over paths of unequal delay has the round trip of the longest, but remembers the least it has seen: with
+ * BBR, whose window is twice that, it would never fill them. So TCP always waits a little, where the paths are
+ * that unequal: its least round trip is then more than half of the greatest. */
+static void set_even(struct plait_bond *b)
+{
+    uint64_t least = PLAIT_NEVER, longest = 0;
+    double sum = 0;
+
+    for (unsigned i = 0; i < b->paths_end; i++) {
+        const struct plait_path *p = &b->paths[i];
+        if (!plait_path_carries(p) || p->config.backup)
+            continue;
+        least = plait_min_u64(least, p->loop_ns);
+        sum += p->rate.rate;
+    }
+    for (unsigned i = 0; i < b->paths_end; i++) {
+        const struct plait_path *p = &b->paths[i];
+        if (plait_path_carries(p) && !p->config.backup && p->loop_ns < least + PLAIT_BOND_SPREAD_NS &&
+            p->rate.rate > EVEN_SHARE * sum)
+            longest = plait_max_u64(longest, p->loop_ns);
+    }
+    bool uneven = !b->config.no_even && (double)longest > EVEN_FROM * (double)least;
+
+    b->even_ns = uneven ? plait_since((longest + EVEN_MARGIN) / 2, least) : 0;
+}
+
 void plait_feedback_recv(struct plait_bond *b, uint64_t now, unsigned path, const struct plait_datagram *d)
 {
     struct plait_datagram_report r;
@@ -254,4 +283,5 @@ void plait_feedback_recv(struct plait_bond *b, uint64_t now, unsigned path, cons
         if (r.path < b->paths_end)
             on_report(b, now, d, &r, r.path == path);
     set_target(b);
+    set_even(b);
 }

@@ -85,6 +85,7 @@ static void look_tcp(const struct layout *l, struct plait_inner *out)
     size_t header = (size_t)(l->transport[12] >> 4) * 4;
     uint8_t flags = l->transport[13];
 
+    out->tcp = true;
     out->urgent = (flags & TCP_SYN) != 0;
     out->pure_ack = header >= l->transport_len && (flags & (TCP_SYN | TCP_FIN_RST)) == 0;
 }

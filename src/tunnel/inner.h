@@ -14,6 +14,7 @@ struct plait_inner {
     uint32_t hash; /* of addresses, protocol and ports; of fragments and unknown protocols without ports */
     bool urgent;   /* begins something or answers: SYN, DNS, ICMP; worth being sent twice */
     bool pure_ack; /* TCP without data */
+    bool tcp;
     bool ecn;      /* ECT(0), ECT(1) or CE: may be marked instead of dropped */
 };
 

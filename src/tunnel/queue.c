@@ -11,6 +11,7 @@
 #define INTERVAL_NS (100 * PLAIT_MS)
 #define QUANTUM     1514
 #define MTU_BYTES   1514u
+#define NEAR_STEPS  256u
 #define DROP_BATCH  16u
 #define QUIET_NS    (200 * PLAIT_MS) /* a flow that was silent so long begins anew */
 #define SEQ_MASK    ((1u << PLAIT_DATAGRAM_FLOW_SEQ_BITS) - 1)
@@ -319,6 +320,24 @@ struct plait_packet *plait_queue_take(struct plait_queue *q, uint64_t now, uint1
     return p;
 }
 
+static struct plait_packet *take_after(struct plait_queue *q, struct plait_queue_flow *f, struct plait_packet *before)
+{
+    struct plait_packet *p = before->next;
+
+    if (p == NULL)
+        return NULL;
+    before->next = p->next;
+    if (f->tail == p)
+        f->tail = before;
+    if (f->cursor == p)
+        f->cursor = before;
+    f->taken += p->len;
+    account(q, f, p);
+    f->deficit -= p->len;
+    p->flags |= PLAIT_PACKET_AHEAD;
+    return p;
+}
+
 struct plait_packet *plait_queue_take_ahead(struct plait_queue *q, uint16_t id, uint64_t depth)
 {
     struct plait_queue_flow *f = &q->flows[id];
@@ -334,16 +353,21 @@ struct plait_packet *plait_queue_take_ahead(struct plait_queue *q, uint16_t id, 
     while ((p = before->next) != NULL && p->end - p->len - start < depth)
         before = p;
     f->cursor = before;
-    if (p == NULL)
+    return take_after(q, f, before);
+}
+
+struct plait_packet *plait_queue_take_near(struct plait_queue *q, uint16_t id, uint64_t depth)
+{
+    struct plait_queue_flow *f = &q->flows[id];
+
+    if (f->head == NULL || f->head->next == NULL)
         return NULL;
-    before->next = p->next;
-    if (f->tail == p)
-        f->tail = before;
-    f->taken += p->len;
-    account(q, f, p);
-    f->deficit -= p->len;
-    p->flags |= PLAIT_PACKET_AHEAD;
-    return p;
+    uint64_t start = f->head->end - f->head->len;
+    struct plait_packet *before = f->head, *p;
+
+    for (unsigned i = 0; i < NEAR_STEPS && (p = before->next)->next != NULL && p->end - p->len - start < depth; i++)
+        before = p;
+    return take_after(q, f, before);
 }
 
 void plait_queue_sent(struct plait_queue *q, const struct plait_packet *p, uint8_t path, uint8_t *back,

@@ -30,6 +30,7 @@ enum plait_packet_flag {
     PLAIT_PACKET_ARRIVED = 16, /* some copy of it has */
     PLAIT_PACKET_AGAIN = 32,   /* waits to be sent again */
     PLAIT_PACKET_NEW = 64,     /* of a flow that has been quiet */
+    PLAIT_PACKET_TCP = 128,    /* with data */
 };
 
 struct plait_queue_flow {
@@ -83,6 +84,9 @@ struct plait_packet *plait_queue_take(struct plait_queue *q, uint64_t now, uint1
 void plait_queue_drop(struct plait_queue *q, uint16_t flow);
 /* The first packet of a flow before which at least `depth` bytes wait; NULL where there is none. Returns owned. */
 struct plait_packet *plait_queue_take_ahead(struct plait_queue *q, uint16_t flow, uint64_t depth);
+/* A packet behind the head that came about `depth` bytes after it, or the last one; NULL if there is only the head.
+ * Returns owned. */
+struct plait_packet *plait_queue_take_near(struct plait_queue *q, uint16_t flow, uint64_t depth);
 /* The packet leaves on `path`: notes it, and says what the header has to tell of those before it. */
 void plait_queue_sent(struct plait_queue *q, const struct plait_packet *packet, uint8_t path, uint8_t *back,
                       uint8_t before[PLAIT_DATAGRAM_BEFORE]);

@@ -15,7 +15,7 @@
 #define PATIENCE_MAX   4u
 #define PATIENCE_SPAN  (5 * PLAIT_S)
 #define DEAD_NS        (2 * PLAIT_S)
-#define HOLD_MIN       (5 * PLAIT_MS)
+#define HOLD_MIN       (20 * PLAIT_MS) /* where nothing is repaired */
 #define REPAIR_MIN     (50 * PLAIT_MS)
 #define REPAIR_MAX     (150 * PLAIT_MS)
 #define HOLD_MAX       (500 * PLAIT_MS)

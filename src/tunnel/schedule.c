@@ -139,13 +139,28 @@ static uint64_t slack_ns(const struct candidate *c, unsigned n, int64_t best)
     return most > (int64_t)PLAIT_BOND_SPREAD_NS ? (uint64_t)most + 4 * PLAIT_BOND_SPILL_NS : 0;
 }
 
+static uint64_t even_ns(const struct plait_bond *b, const struct plait_packet *head)
+{
+    return head->flags & PLAIT_PACKET_TCP ? b->even_ns : 0;
+}
+
+/* For a path that is later by what it takes to send `depth` bytes: a packet from about there, or as near as there is. */
+static bool spill(struct plait_bond *b, uint64_t now, uint16_t flow, uint64_t slack, double depth, unsigned path,
+                  unsigned *out_path, struct plait_packet **out)
+{
+    *out = b->config.no_ahead ? NULL : plait_queue_take_near(&b->queue, flow, (uint64_t)depth);
+    *out_path = path;
+    return *out != NULL || take(b, now, flow, slack, path, out_path, out);
+}
+
 /* The flow's head may not leave on the best path now: is another free path worth it? */
 static bool try_others(struct plait_bond *b, uint64_t now, uint16_t flow, const struct candidate *c,
                        unsigned n, unsigned best, unsigned *path, struct plait_packet **out)
 {
     const struct plait_queue_flow *f = &b->queue.flows[flow];
-    uint64_t waited = plait_since(now, f->head->at_ns);
-    uint64_t slack = slack_ns(c, n, c[best].arrival);
+    uint64_t even = even_ns(b, f->head);
+    uint64_t waited = plait_since(now, f->head->at_ns + even);
+    uint64_t slack = slack_ns(c, n, c[best].arrival) + even;
 
     for (unsigned i = 0; i < n; i++) {
         int64_t later = c[i].arrival - c[best].arrival;
@@ -154,9 +169,10 @@ static bool try_others(struct plait_bond *b, uint64_t now, uint16_t flow, const 
         double before = rate_before(b, c, n, c[i].arrival - 1);
         if (later <= (int64_t)PLAIT_BOND_SPREAD_NS) {
             double drain_ns = (double)f->bytes * b->queue.active / (before > 0 ? before : 1) * 1e9;
-            if (waited >= PLAIT_BOND_SPILL_NS || drain_ns > (double)later + PLAIT_BOND_SPILL_NS)
-                return take(b, now, flow, slack, c[i].path, path, out);
-            look_again(b, f->head->at_ns + PLAIT_BOND_SPILL_NS);
+            if (waited >= PLAIT_BOND_SPILL_NS || drain_ns > (double)(later + (int64_t)(even + PLAIT_BOND_SPILL_NS)))
+                return spill(b, now, flow, slack, before * (double)later / 1e9 / b->queue.active, c[i].path, path,
+                             out);
+            look_again(b, f->head->at_ns + even + PLAIT_BOND_SPILL_NS);
         } else if (!b->config.no_ahead) {
             double share = before / b->queue.active;
             *out = plait_queue_take_ahead(&b->queue, flow, (uint64_t)(share * (double)later / 1e9));
@@ -191,10 +207,10 @@ static bool try_flow(struct plait_bond *b, uint64_t now, uint16_t flow, unsigned
         return false;
     }
     unsigned best = least(c, n);
-    uint64_t is_free = b->paths[c[best].path].next_free;
+    uint64_t is_free = plait_max_u64(b->paths[c[best].path].next_free, head->at_ns + even_ns(b, head));
 
-    if (is_free <= now + (small ? PLAIT_BOND_BORROW_NS : 0))
-        return take(b, now, flow, small ? 0 : slack_ns(c, n, c[best].arrival), c[best].path, path, out);
+    if (is_free <= now + (small && even_ns(b, head) == 0 ? PLAIT_BOND_BORROW_NS : 0))
+        return take(b, now, flow, small ? 0 : slack_ns(c, n, c[best].arrival) + even_ns(b, head), c[best].path, path, out);
     look_again(b, is_free);
     return try_others(b, now, flow, c, n, best, path, out);
 }

@@ -243,7 +243,7 @@ TOOLS = (
          many_urls=False),
     Tool("single", ("curl",), curl_argv, many_urls=False),
 )
-DEFAULT_TOOLS = "plait,plait-pipe,aria2,aria2-s16,axel,mptcp"
+DEFAULT_TOOLS = "plait,plait-push,plait-group,plait-pipe,aria2,aria2-s16,axel,mptcp"
 
 
 def missing(tool, options):

@@ -352,7 +352,10 @@ def test_plain_clients_follow_where_they_may(serve, www):
     f = open(www / "live", "wb", buffering=0)
     f.write(content[:50_000])
     server, plain = serve("--follow", "--user", "root"), serve("--user", "root")
-    assert plain.ask("/live").body == content[:50_000], "what there is at this moment"
+    reply = plain.ask("/live")
+    assert reply.body == content[:50_000] and reply["Plait-Live"] == "1", "what there is at this moment"
+    assert plain.ask("/live", "HEAD")["Plait-Live"] == plain.ask("/live", Range="bytes=5-")["Plait-Live"] == "1"
+    assert plain.ask("/f")["Plait-Live"] is None
     assert server.ask("/live", Range="bytes=0-9").body == content[:10]
     assert server.ask("/live", "HEAD")["Content-Length"] == "50000"
     with server.connect() as s:
@@ -366,7 +369,7 @@ def test_plain_clients_follow_where_they_may(serve, www):
             got += piece
     head, _, body = got.partition(b"\r\n\r\n")
     assert body == content and b"Content-Length" not in head and b"application/octet-stream" in head
-    assert server.ask("/live")["Content-Length"] == "100000"
+    assert server.ask("/live")["Content-Length"] == "100000" and plain.ask("/live")["Plait-Live"] is None
 
 
 def test_a_plain_follower_learns_that_it_has_not_all(serve, www):

@@ -368,6 +368,18 @@ def test_a_backup_waits_until_it_is_needed(tunnel):
     assert sent(t.status(), 1, "down") > 1_000_000
 
 
+def test_fixed_weights_hold_in_their_direction(tunnel):
+    t = tunnel([FAST, FAST])
+    t.write_node(uplinks=[t.uplink(1, "weight = 5/1"), t.uplink(2, "weight = 1/5")])
+    t.start()
+    before = t.status()
+    Stream(t.lab, "hub", "node", NODE4, 3_000_000).check()
+    Stream(t.lab, "node", "hub", HUB4, 3_000_000).check()
+    after = t.status()
+    carried = [[sent(after, i, way) - sent(before, i, way) for i in range(2)] for way in ("down", "up")]
+    assert carried[0][0] > 2.5 * carried[0][1] and carried[1][1] > 2.5 * carried[1][0], carried
+
+
 def test_limits_hold_in_their_direction(tunnel):
     t = tunnel([FAST])
     t.write_node(uplinks=[t.uplink(1, "limit = 4M/8M")])

@@ -184,13 +184,14 @@ static int check_golden(const char *path)
 struct variant {
     const char *name;
     enum plait_bond_policy policy;
-    bool no_repair, no_ahead, no_reorder, no_duplicates, single, plain;
+    bool no_repair, no_ahead, no_reorder, no_duplicates, no_even, single, plain;
 };
 
 static const struct variant variants[] = {
     {"plait", PLAIT_BOND_EARLIEST},
     {"  without repair", PLAIT_BOND_EARLIEST, .no_repair = true},
     {"  without taking ahead", PLAIT_BOND_EARLIEST, .no_ahead = true},
+    {"  without evening out", PLAIT_BOND_EARLIEST, .no_even = true},
     {"  without reordering", PLAIT_BOND_EARLIEST, .no_reorder = true},
     {"lowest RTT", PLAIT_BOND_LOWEST_RTT},
     {"weighted round robin", PLAIT_BOND_ROUND_ROBIN},
@@ -217,6 +218,7 @@ static double compare_one(const struct plait_sim_tunnel_row *from, const struct 
         row.no_ahead = v->no_ahead;
         row.no_reorder = v->no_reorder;
         row.no_duplicates = v->no_duplicates;
+        row.no_even = v->no_even;
         row.untunnelled = v->plain;
         row.only = only;
         row.seed = 1;

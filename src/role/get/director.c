@@ -103,6 +103,7 @@ static void add_relays(struct plait_get *g, const struct plait_holders *l)
         for (size_t k = 0; k < relay->reach_count; k++)
             r->texts[r->count++] = strdup(relay->reaches[k]);
         g->reaches[before] = r;
+        g->routes.list[before].tunnel = true;
     }
 }
 

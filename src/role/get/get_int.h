@@ -59,7 +59,7 @@ struct get_lane {
     int id, path;
     struct plait_http_lane *http;
     char *asked; /* the URL of the request */
-    bool had_head, whole, stream;
+    bool had_head, whole, stream, tunnel;
     bool waits;  /* its next bytes lie beyond the window */
     uint64_t lo; /* asked for from here */
     uint64_t at;

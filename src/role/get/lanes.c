@@ -88,6 +88,17 @@ static bool is_crowded(const struct get_lane *l, struct plait_source *source)
     return others && ++source->refusals <= REFUSALS_MAX;
 }
 
+/* A proxy that serves nothing but CONNECT is asked for that from now on. */
+static bool is_relay(const struct get_lane *l)
+{
+    struct plait_route *route = &l->g->routes.list[l->g->paths[l->path].route];
+
+    if (l->status != 501 || route->kind != PLAIT_ROUTE_PROXY || l->tunnel)
+        return false;
+    route->tunnel = true;
+    return true;
+}
+
 /* The answer is of no use. Where it came from an address that a redirect had led to, the source is not to
  * blame yet. */
 static bool on_bad_head(struct get_lane *l, const struct plait_answer *answer)
@@ -95,6 +106,11 @@ static bool on_bad_head(struct get_lane *l, const struct plait_answer *answer)
     struct plait_source *source = &l->g->sources[l->g->paths[l->path].source];
     enum plait_fetch_outcome outcome = answer->outcome;
 
+    if (is_relay(l)) {
+        plait_fetch_on_end(l->g->fetch, l->g->loop.now, l->id, PLAIT_FETCH_END_BROKEN, 0);
+        plait_fetch_hurry_path(l->g->fetch, l->g->loop.now, l->path);
+        return false;
+    }
     note_failure(l, answer->reason);
     if (l->stream) { /* it may still serve ranges: that is for the fetch to find out */
         plait_fetch_on_end(l->g->fetch, l->g->loop.now, l->id, outcome, answer->retry_after_ns);
@@ -292,6 +308,7 @@ static int send_request(struct plait_get *g, struct get_lane *l, const struct pl
         .hi = range && cmd->hi != PLAIT_FETCH_UNKNOWN ? cmd->hi : PLAIT_HTTP_NO_RANGE,
     };
 
+    request.tunnel = l->tunnel = g->routes.list[g->paths[cmd->path].route].tunnel;
     free(l->asked);
     l->asked = strdup(plait_source_address(source));
     l->had_head = l->whole = l->waits = false;

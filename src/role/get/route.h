@@ -23,6 +23,7 @@ struct plait_route {
     char *name;  /* as given; without user and password for a proxy */
     char *proxy; /* with them */
     struct plait_egress egress;
+    bool tunnel; /* proxy: serves nothing but CONNECT */
     bool up; /* interface: there, and running */
 };
 

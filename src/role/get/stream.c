@@ -186,6 +186,7 @@ static int send_steering(struct plait_get *g, struct get_steer *s, const struct 
                                          .headers = headers,
                                          .lo = PLAIT_HTTP_NO_RANGE,
                                          .hi = PLAIT_HTTP_NO_RANGE,
+                                         .tunnel = g->routes.list[g->paths[cmd->path].route].tunnel,
                                          .post = true};
 
     request.header_count = get_headers_for(g, request.url, headers, &request.user);

@@ -64,7 +64,8 @@ struct plait_hub_socket {
     struct plait_watch watch;
     struct plait_hub_worker *worker;
     struct plait_udp *out; /* what answers leave by */
-    int rounds;            /* inboxes that it may fill in one turn */
+    bool is_door;          /* for handshakes */
+    bool is_paused;
 };
 
 enum plait_hub_task { PLAIT_TASK_NONE, PLAIT_TASK_RELOAD, PLAIT_TASK_STATUS, PLAIT_TASK_END };
@@ -81,7 +82,8 @@ struct plait_hub_worker {
     struct plait_port port;
     struct plait_watch port_watch;
     struct plait_alarm alarm;
-    struct plait_timer tick;
+    struct plait_timer tick, door; /* door: handshakes are looked at again */
+    uint64_t door_left;            /* how many of them until then */
     uv_async_t wake;
     struct plait_pool pool;
     struct plait_crypto *crypto;

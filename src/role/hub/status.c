@@ -6,6 +6,9 @@
 #include "report.h"
 #include "units.h"
 
+#define ASK_MAX                                                                                              \
+    64 /* nodes of a worker that are asked how they send to us: with more, nobody reads it anyway */
+
 static json_t *text_of(const union plait_udp_address *a)
 {
     struct sockaddr_storage storage = {0};
@@ -31,7 +34,7 @@ static json_t *list_paths(const struct plait_member *m)
     return list;
 }
 
-static json_t *report_member(struct plait_member *m)
+static json_t *report_member(struct plait_member *m, bool ask)
 {
     const struct plait_hub_node_settings *n = plait_member_settings(m);
     uint64_t now = m->worker->loop.now;
@@ -53,11 +56,17 @@ static json_t *report_member(struct plait_member *m)
     json_decref(bond);
     json_object_set_new(o, "bad", json_integer((json_int_t)m->peer.bad));
     json_object_set_new(o, "paths", list_paths(m));
-    if (plait_session_can_seal(m->session, now) && plait_exchange_ask(&m->exchange, m->peer.bond, now)) {
+    if (ask && plait_session_can_seal(m->session, now) &&
+        plait_exchange_ask(&m->exchange, m->peer.bond, now)) {
         json_object_set_new(o, "asking", json_true());
         plait_member_touch(m);
     }
     return o;
+}
+
+static bool is_here(const struct plait_member *m)
+{
+    return m != NULL && m->has_peer && m->is_home;
 }
 
 /* In the worker's thread: the nodes that talk to it. */
@@ -65,10 +74,13 @@ json_t *plait_worker_status(struct plait_hub_worker *w)
 {
     struct plait_sessions_facts f;
     json_t *nodes = json_array();
+    size_t here = 0;
 
     for (size_t i = 0; i < w->table->settings->node_count; i++)
-        if (w->members[i] != NULL && w->members[i]->has_peer && w->members[i]->is_home)
-            json_array_append_new(nodes, report_member(w->members[i]));
+        here += is_here(w->members[i]);
+    for (size_t i = 0; i < w->table->settings->node_count; i++)
+        if (is_here(w->members[i]))
+            json_array_append_new(nodes, report_member(w->members[i], here <= ASK_MAX));
     plait_sessions_facts(w->sessions, &f);
     return json_pack("{s:o, s:{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o, s:I}}", "nodes", nodes,
                      "worker", "number", (int)w->number, "port", (int)w->udp_port, "initiations",

@@ -15,6 +15,8 @@
 #define PREFIX_BITS    8  /* of the sessions' numbers: the worker's */
 #define KNOCKS_MANY    64 /* in one event: a flood */
 #define DOOR_BYTES     (256u * 1024)
+#define DOOR_SPAN      (10 * PLAIT_MS)
+#define DOOR_KNOCKS    200u /* in that time: 20,000 a second, each a MAC or two */
 
 /* From the machine to the nodes. */
 
@@ -171,19 +173,47 @@ static void on_datagram(struct plait_hub_worker *w, struct plait_udp *udp,
         w->unknown++;
 }
 
+/* What a flood of handshakes may cost is bounded; what is beyond that the kernel drops when the buffer is full. */
+static void count_knocks(struct plait_hub_socket *s, uint64_t count)
+{
+    struct plait_hub_worker *w = s->worker;
+
+    w->door_left = plait_since(w->door_left, count);
+    if (w->door.at == PLAIT_NEVER)
+        plait_timer_set(&w->door, w->loop.now + DOOR_SPAN);
+    if (w->door_left > 0)
+        return;
+    plait_watch_pause(&s->watch);
+    s->is_paused = true;
+}
+
+static void on_door(void *worker)
+{
+    struct plait_hub_worker *w = worker;
+
+    w->door_left = DOOR_KNOCKS;
+    for (size_t i = 0; i < w->socket_count; i++) {
+        struct plait_hub_socket *s = &w->sockets[i];
+        if (s->is_paused)
+            s->is_paused = plait_watch_resume(&s->watch) != PLAIT_OK;
+    }
+}
+
 static void on_socket(void *socket)
 {
     struct plait_hub_socket *s = socket;
     struct plait_hub_worker *w = s->worker;
     const struct plait_udp_packet *list;
 
-    for (int round = 0; round < s->rounds; round++) {
+    for (int round = 0; round < (s->is_door ? 1 : ROUNDS_MAX); round++) {
         int count = plait_udp_recv(&s->udp, w->inbox, &list);
         if (count <= 0)
             return;
         for (int i = 0; i < count; i++)
             on_datagram(w, s->out, &list[i]);
         plait_outbox_flush(&w->outbox); /* replies borrow the inbox's ends */
+        if (s->is_door)
+            count_knocks(s, (uint64_t)count);
     }
 }
 
@@ -324,8 +354,9 @@ static void set_port(union plait_udp_address *a, uint16_t port)
         a->v6.sin6_port = htons(port);
 }
 
+/* `out` is NULL for the one for sealed packets; for the one for handshakes what answers leave by. */
 static int open_socket(struct plait_hub_worker *w, const struct plait_udp_options *options,
-                       struct plait_udp *out, int rounds)
+                       struct plait_udp *out)
 {
     struct plait_hub_socket *s = &w->sockets[w->socket_count];
     int err = plait_udp_open(&s->udp, options);
@@ -335,7 +366,7 @@ static int open_socket(struct plait_hub_worker *w, const struct plait_udp_option
     w->socket_count++;
     s->worker = w;
     s->out = out != NULL ? out : &s->udp;
-    s->rounds = rounds;
+    s->is_door = out != NULL;
     return plait_watch_init(&s->watch, &w->loop, s->udp.fd, on_socket, s);
 }
 
@@ -360,10 +391,10 @@ static int open_pair(struct plait_hub_worker *w, const union plait_udp_address *
     int err = check_port(&options);
     options.shared = true;
     if (err == PLAIT_OK)
-        err = open_socket(w, &options, NULL, ROUNDS_MAX);
+        err = open_socket(w, &options, NULL);
     options.buffer_bytes = DOOR_BYTES;
     if (err == PLAIT_OK)
-        err = open_socket(w, &options, first, 1);
+        err = open_socket(w, &options, first);
     return err == PLAIT_OK ? plait_udp_sort(first, PLAIT_ENVELOPE_SEALED) : err;
 }
 
@@ -434,6 +465,8 @@ int plait_worker_init(struct plait_hub_worker *w, struct plait_hub *hub, unsigne
         return err != PLAIT_OK ? err : PLAIT_ERR_IO;
     w->wake.data = w;
     plait_timer_init(&w->tick, &w->loop, on_tick, w);
+    plait_timer_init(&w->door, &w->loop, on_door, w);
+    w->door_left = DOOR_KNOCKS;
     plait_random_fill(&plait_kernel_random, &seed, sizeof seed);
     if ((err = make_buffers(w)) != PLAIT_OK ||
         (err = plait_port_init(&w->port, tun, &w->pool, seed)) != PLAIT_OK ||
@@ -479,6 +512,7 @@ static void close_handles(struct plait_hub_worker *w)
     if (w->alarm.fn != NULL)
         plait_alarm_close(&w->alarm);
     plait_timer_close(&w->tick);
+    plait_timer_close(&w->door);
     uv_close((uv_handle_t *)&w->wake, NULL);
 }
 

@@ -66,7 +66,7 @@ void *plait_exchange_begin(void *cls, const char *uri, struct MHD_Connection *co
     x->connection = connection;
     x->fd = fd_of(connection);
     x->method = x->version = NULL;
-    x->head = false;
+    x->head = x->growing = false;
     x->status = 0;
     x->body_len = 0;
     x->at_ns = nanoseconds(CLOCK_REALTIME);
@@ -140,16 +140,16 @@ static bool open_index(const struct plait_exchange *x, char path[PLAIT_TARGET_PA
 }
 
 /* Takes the descriptor. */
-static enum MHD_Result answer_file(struct plait_exchange *x, int fd, const struct stat *st, const char *path)
+static enum MHD_Result answer_file(struct plait_exchange *x, int fd, struct stat *st, const char *path)
 {
     struct plait_stream_ask ask;
     bool answered = false;
 
-    if (x->head)
-        return plait_reply_file(x, fd, st, path);
-    if (plait_reply_stream_asked(x, &ask))
+    if (!x->head && plait_reply_stream_asked(x, &ask))
         return plait_reply_stream(x, &ask, fd, st, path);
-    if (x->server->follow && plait_exchange_field(x, MHD_HTTP_HEADER_RANGE) == NULL) {
+    x->growing = plait_reply_stream_grows(x, fd, st, path);
+    if (x->growing && !x->head && x->server->follow &&
+        plait_exchange_field(x, MHD_HTTP_HEADER_RANGE) == NULL) {
         enum MHD_Result result = plait_reply_growing(x, fd, st, path, &answered);
         if (answered)
             return result;

@@ -21,6 +21,7 @@ struct plait_exchange {
     bool head;                         /* the method is HEAD: no body */
     int target_rc;                     /* of plait_target_parse */
     struct plait_target target;
+    bool growing;      /* the file is still being written */
     unsigned status;   /* of the answer; 0 = none yet */
     uint64_t body_len; /* of the answer, as it will be sent */
     int64_t at_ns;     /* since 1970 */

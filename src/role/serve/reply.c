@@ -161,6 +161,8 @@ void plait_reply_add_version(struct plait_exchange *x, struct MHD_Response *resp
 static void add_version(struct plait_exchange *x, const struct file *f, struct MHD_Response *response)
 {
     plait_reply_add_version(x, response, f->st, &f->version, f->path);
+    if (x->growing)
+        plait_reply_add(response, "Plait-Live", "1");
     plait_reply_add(response, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
 }
 

@@ -228,6 +228,19 @@ enum MHD_Result plait_reply_stream(struct plait_exchange *x, const struct plait_
     return refusal.status == 0 ? steer_stream(x, ask, &f) : send_verdict(x, &refusal, 0);
 }
 
+/* Plain answers. */
+
+bool plait_reply_stream_grows(const struct plait_exchange *x, int fd, struct stat *st, const char *path)
+{
+    struct subject f = {.fd = fd, .st = *st, .path = path};
+
+    if (x->at_ns - mtime_of(st) > (int64_t)PLAIT_LIVE_HELD_NS)
+        return false;
+    look_at(x, &f);
+    *st = f.st;
+    return f.live == PLAIT_LIVE_GROWING;
+}
+
 /* A plain body that follows its file: the stream's bytes from a group of its own, without frames. */
 
 static bool ask_for_all(struct plait_stream_ask *ask)

@@ -16,6 +16,9 @@ bool plait_reply_stream_asked(const struct plait_exchange *x, struct plait_strea
 enum MHD_Result plait_reply_stream(struct plait_exchange *x, const struct plait_stream_ask *ask, int fd,
                                    const struct stat *st, const char *path);
 
+/* Whether the file is still being written; `st` is brought up to date. */
+bool plait_reply_stream_grows(const struct plait_exchange *x, int fd, struct stat *st, const char *path);
+
 /*
  * A plain GET of a file that is still being written: a body that goes on until its writer closes it. *answered is
  * false, and nothing has happened, where the file is none of these or the request is not about all of it.

@@ -1,0 +1,229 @@
+#include "fair.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE    UINT16_MAX
+#define QUANTUM 1514 /* a full packet */
+#define BURST   (2 * PLAIT_MS)
+
+struct slot {
+    uint64_t since;
+    uint16_t len, next;
+};
+
+struct flow {
+    uint16_t first, last; /* NONE = empty */
+    uint32_t bytes;       /* waiting */
+    int32_t deficit;
+    bool is_active, is_served; /* served: it has had its quantum of this turn */
+    struct plait_fair_counts counts;
+};
+
+struct plait_fair {
+    size_t room;
+    uint8_t *bytes;     /* owned */
+    struct slot *slots; /* owned */
+    uint16_t free;
+    struct flow flows[PLAIT_FAIR_FLOWS_MAX];
+    uint8_t round[PLAIT_FAIR_FLOWS_MAX]; /* active flows, a ring; the first has its turn */
+    size_t round_at, round_count;
+    double rate;
+    unsigned overhead;
+    uint64_t next_free;
+};
+
+int plait_fair_new(unsigned packets, size_t room, struct plait_fair **out)
+{
+    if (packets == 0 || packets >= NONE || room == 0 || room > UINT16_MAX)
+        return PLAIT_ERR_ARG;
+    struct plait_fair *f = calloc(1, sizeof *f);
+    if (f == NULL)
+        return PLAIT_ERR_NOMEM;
+    f->room = room;
+    f->bytes = malloc(packets * room);
+    f->slots = calloc(packets, sizeof *f->slots);
+    if (f->bytes == NULL || f->slots == NULL) {
+        plait_fair_free(f);
+        return PLAIT_ERR_NOMEM;
+    }
+    for (unsigned i = 0; i < packets; i++)
+        f->slots[i].next = i + 1 < packets ? (uint16_t)(i + 1) : NONE;
+    for (size_t i = 0; i < PLAIT_FAIR_FLOWS_MAX; i++)
+        f->flows[i].first = f->flows[i].last = NONE;
+    *out = f;
+    return PLAIT_OK;
+}
+
+void plait_fair_free(struct plait_fair *f)
+{
+    if (f == NULL)
+        return;
+    free(f->bytes);
+    free(f->slots);
+    free(f);
+}
+
+void plait_fair_set_rate(struct plait_fair *f, uint64_t now, double rate, unsigned overhead)
+{
+    f->rate = rate > 0 ? rate : 0;
+    f->overhead = overhead;
+    f->next_free = plait_min_u64(f->next_free, now + PLAIT_S); /* what a slower rate has put off */
+}
+
+/* The head of a flow goes back to the free ones. */
+static void give_back(struct plait_fair *f, struct flow *flow)
+{
+    uint16_t i = flow->first;
+
+    flow->first = f->slots[i].next;
+    if (flow->first == NONE)
+        flow->last = NONE;
+    flow->bytes -= f->slots[i].len;
+    f->slots[i].next = f->free;
+    f->free = i;
+}
+
+static void drop_head(struct plait_fair *f, struct flow *flow)
+{
+    flow->counts.dropped++;
+    give_back(f, flow);
+}
+
+static struct flow *longest(struct plait_fair *f)
+{
+    struct flow *most = &f->flows[0];
+
+    for (size_t i = 1; i < PLAIT_FAIR_FLOWS_MAX; i++)
+        if (f->flows[i].bytes > most->bytes)
+            most = &f->flows[i];
+    return most;
+}
+
+int plait_fair_push(struct plait_fair *f, uint64_t now, unsigned flow, const uint8_t *bytes, size_t len)
+{
+    if (flow >= PLAIT_FAIR_FLOWS_MAX || len == 0 || len > f->room)
+        return PLAIT_ERR_ARG;
+    struct flow *q = &f->flows[flow];
+    if (f->free == NONE) {
+        struct flow *most = longest(f);
+        if (most == q) {
+            q->counts.dropped++;
+            return PLAIT_ERR_LIMIT;
+        }
+        drop_head(f, most);
+    }
+    uint16_t i = f->free;
+    f->free = f->slots[i].next;
+    f->slots[i] = (struct slot){.since = now, .len = (uint16_t)len, .next = NONE};
+    memcpy(f->bytes + i * f->room, bytes, len);
+    if (q->last == NONE)
+        q->first = i;
+    else
+        f->slots[q->last].next = i;
+    q->last = i;
+    q->bytes += (uint32_t)len;
+    if (!q->is_active) {
+        q->is_active = true;
+        q->deficit = 0;
+        f->round[(f->round_at + f->round_count++) % PLAIT_FAIR_FLOWS_MAX] = (uint8_t)flow;
+    }
+    return PLAIT_OK;
+}
+
+/* The flow whose turn it is goes to the end of the round, or out of it. */
+static void turn(struct plait_fair *f, bool stays)
+{
+    uint8_t flow = f->round[f->round_at];
+
+    f->round_at = (f->round_at + 1) % PLAIT_FAIR_FLOWS_MAX;
+    f->round_count--;
+    f->flows[flow].is_active = stays;
+    f->flows[flow].is_served = false;
+    if (stays)
+        f->round[(f->round_at + f->round_count++) % PLAIT_FAIR_FLOWS_MAX] = flow;
+}
+
+/* On a slow link even a fair turn takes its time: two rounds. */
+static uint64_t wait_max(const struct plait_fair *f)
+{
+    double round = (double)f->round_count * (QUANTUM + f->overhead);
+
+    return PLAIT_FAIR_WAIT + (f->rate > 0 ? plait_time_to_carry(2 * round, f->rate) : 0);
+}
+
+static void drop_stale(struct plait_fair *f, uint64_t now, struct flow *q)
+{
+    while (q->first != NONE && plait_since(now, f->slots[q->first].since) > wait_max(f))
+        drop_head(f, q);
+}
+
+static int32_t cost(const struct plait_fair *f, const struct flow *q)
+{
+    return (int32_t)(f->slots[q->first].len + f->overhead);
+}
+
+/* The flow that may send its head, or NONE. Each turn adds one quantum, so it ends soon. */
+static unsigned choose(struct plait_fair *f, uint64_t now)
+{
+    while (f->round_count > 0) {
+        unsigned i = f->round[f->round_at];
+        struct flow *q = &f->flows[i];
+        drop_stale(f, now, q);
+        if (q->first == NONE) {
+            turn(f, false);
+            continue;
+        }
+        q->deficit += q->is_served ? 0 : QUANTUM;
+        q->is_served = true;
+        if (q->deficit >= cost(f, q))
+            return i;
+        turn(f, true);
+    }
+    return NONE;
+}
+
+size_t plait_fair_poll(struct plait_fair *f, uint64_t now, unsigned *flow, uint8_t *out)
+{
+    if (f->rate > 0 && f->next_free > now)
+        return 0;
+    unsigned i = choose(f, now);
+    if (i == NONE)
+        return 0;
+    struct flow *q = &f->flows[i];
+    size_t len = f->slots[q->first].len;
+    int32_t price = cost(f, q);
+    memcpy(out, f->bytes + q->first * f->room, len);
+    if (f->rate > 0) /* credit over a late call, but not for idle times */
+        f->next_free =
+            plait_max_u64(f->next_free, now > BURST ? now - BURST : 0) + plait_time_to_carry(price, f->rate);
+    q->deficit -= price;
+    q->counts.packets++;
+    q->counts.bytes += len;
+    give_back(f, q);
+    if (q->first == NONE)
+        turn(f, false);
+    *flow = i;
+    return len;
+}
+
+uint64_t plait_fair_next_deadline(const struct plait_fair *f)
+{
+    if (f->round_count == 0)
+        return PLAIT_NEVER;
+    return f->rate > 0 ? f->next_free : 0;
+}
+
+void plait_fair_drop_flow(struct plait_fair *f, unsigned flow)
+{
+    if (flow >= PLAIT_FAIR_FLOWS_MAX)
+        return;
+    while (f->flows[flow].first != NONE)
+        give_back(f, &f->flows[flow]);
+    memset(&f->flows[flow].counts, 0, sizeof f->flows[flow].counts);
+}
+
+void plait_fair_counts(const struct plait_fair *f, unsigned flow, struct plait_fair_counts *out)
+{
+    *out = flow < PLAIT_FAIR_FLOWS_MAX ? f->flows[flow].counts : (struct plait_fair_counts){0};
+}

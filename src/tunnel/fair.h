@@ -1,0 +1,44 @@
+/*
+ * What a link carries for others: a queue for each of them, served by deficit round robin (Shreedhar and Varghese
+ * 1995), at a rate that its owner sets. Whoever asks for less than his share gets it without waiting; whoever asks for
+ * more shares what is left with the others alike, whatever the sizes of their packets.
+ *
+ * A packet that has waited for longer than PLAIT_FAIR_WAIT and two rounds, or for which there is no room, is dropped: the ends of
+ * the tunnel measure and pace, so a long queue here would only be delay. When all is full the longest queue
+ * loses, so that one who floods pushes nobody else out. Memory is fixed at the start. No clock, no I/O.
+ */
+#ifndef PLAIT_TUNNEL_FAIR_H
+#define PLAIT_TUNNEL_FAIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "units.h"
+
+#define PLAIT_FAIR_FLOWS_MAX 64u
+#define PLAIT_FAIR_WAIT      (60 * PLAIT_MS)
+
+struct plait_fair;
+
+struct plait_fair_counts {
+    uint64_t bytes, packets, dropped;
+};
+
+/* `packets` of at most `room` bytes, all queues together. PLAIT_ERR_NOMEM, PLAIT_ERR_ARG. */
+PLAIT_MUST_USE int plait_fair_new(unsigned packets, size_t room, struct plait_fair **out);
+void plait_fair_free(struct plait_fair *f); /* NULL is harmless */
+/* Bytes a second, of whole IP packets where `overhead` is that of the line; 0 = no limit. */
+void plait_fair_set_rate(struct plait_fair *f, uint64_t now, double rate, unsigned overhead);
+/* Copies. PLAIT_ERR_ARG for a flow that cannot be, PLAIT_ERR_LIMIT where it is dropped (and counted). */
+int plait_fair_push(struct plait_fair *f, uint64_t now, unsigned flow, const uint8_t *bytes, size_t len);
+/* The next packet that may leave now: its length, copied to `out` (with room for the longest), or 0. */
+size_t plait_fair_poll(struct plait_fair *f, uint64_t now, unsigned *flow, uint8_t *out);
+/* When the next one may leave; PLAIT_NEVER for none. */
+uint64_t plait_fair_next_deadline(const struct plait_fair *f);
+/* Throws away what waits of a flow, and its counts. */
+void plait_fair_drop_flow(struct plait_fair *f, unsigned flow);
+void plait_fair_counts(const struct plait_fair *f, unsigned flow, struct plait_fair_counts *out);
+
+#endif
