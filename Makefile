@@ -31,7 +31,7 @@ bench-sim: all
 	$(BUILD)/test/bench/plait-bench-bond
 
 lint:
-	@tools/deps check
+	@tools/deps lint
 	@tools/lint
 
 fmt:

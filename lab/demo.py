@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 
-from plaitlab import Lab, plait
+from plaitlab import Lab, LabError, plait
 from webserver import nginx, program
 
 LINKS = (("dsl", 20, 20), ("lte", 50, 50), ("cable", 100, 10))  # name, Mbit/s, ms
@@ -90,6 +90,8 @@ def main():
             demo(lab, options.plait, pathlib.Path(directory))
     except KeyboardInterrupt:
         sys.exit(130)
+    except LabError as error:
+        sys.exit(f"the links cannot be laid here:\n{error}")
     except subprocess.CalledProcessError as error:
         sys.exit(f"plait failed with exit status {error.returncode}")
 

@@ -45,7 +45,7 @@ static int bad_usage(void)
 static int write_key(const char *path)
 {
     char text[PLAIT_KEY_TEXT + 2];
-    struct plait_key key;
+    struct plait_key key = {{0}};
 
     plait_random_fill(&plait_kernel_random, key.bytes, sizeof key.bytes);
     plait_key_format(&key, text);

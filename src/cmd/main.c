@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "cmd_community.h"
 #include "cmd_direct.h"
 #include "cmd_hub.h"
 #include "cmd_key.h"
@@ -27,6 +28,7 @@ static const struct {
     {"node", plait_cmd_node, "send this machine's packets to a hub, over all its links at once"},
     {"hub", plait_cmd_hub, "put together what nodes send, and send it on"},
     {"status", plait_cmd_status, "tell how the tunnels of this machine are doing"},
+    {"community", plait_cmd_community, "make the key that the terminals of a LAN share"},
     {"key", plait_cmd_key, "make a private key of the tunnel, or the public one that belongs to it"},
 };
 
@@ -38,7 +40,7 @@ static void print_help(FILE *to)
           "usage: plait COMMAND [OPTION]... [ARGUMENT]...\n\n",
           to);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].what);
+        fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].what);
     fputs("\nplait COMMAND --help tells more; plait --version tells the version.\n", to);
 }
 

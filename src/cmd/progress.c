@@ -170,7 +170,7 @@ static void draw_bars(struct plait_progress *p, const struct plait_get_progress 
 {
     static struct frame f; /* large, and drawn by one thread only */
     unsigned rows;
-    char up[16];
+    char up[16] = "";
 
     f.len = f.lines = 0;
     get_size(&f.width, &rows);

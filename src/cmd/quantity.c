@@ -83,7 +83,7 @@ const char *plait_quantity_time(uint64_t ns, char out[PLAIT_QUANTITY_MAX])
 {
     unsigned long s = (unsigned long)(ns / PLAIT_S);
 
-    if (s >= 100 * 3600)
+    if (s >= 100 * 3600UL)
         out[0] = '\0';
     else if (s >= 3600)
         snprintf(out, PLAIT_QUANTITY_MAX, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);

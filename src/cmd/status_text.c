@@ -109,6 +109,61 @@ static void print_tunnel(FILE *to, const json_t *t)
     }
 }
 
+static void print_weight(FILE *to, const json_t *weight)
+{
+    if (json_is_number(weight))
+        fprintf(to, " %7g", json_number_value(weight));
+    else
+        fprintf(to, " %7s", "auto");
+}
+
+/* The router list: one line for each link that somebody on the LAN has on offer. */
+static void print_member(FILE *to, const json_t *m)
+{
+    const json_t *links = json_object_get(m, "links");
+    char rate[TEXT_MAX];
+    json_t *link;
+    size_t i;
+
+    if (json_array_size(links) == 0)
+        fprintf(to, "    %-16s %-24s %5s %6d\n", text_of(m, "name"), text_of(m, "address"), "-",
+                (int)number_of(m, "missed"));
+    json_array_foreach(links, i, link)
+    {
+        fprintf(to, "    %-16s %-24s %5d %6d", text_of(m, "name"), text_of(m, "address"),
+                (int)number_of(link, "port"), (int)number_of(m, "missed"));
+        print_weight(to, json_object_get(link, "weight_up"));
+        print_weight(to, json_object_get(link, "weight_down"));
+        fprintf(to, " %8s %s%s\n", rate_text(link, "capacity", rate), text_of(link, "state"),
+                json_is_true(json_object_get(m, "same_hub")) ? "" : "another hub");
+    }
+}
+
+static void print_community(FILE *to, const json_t *c)
+{
+    json_t *member;
+    size_t i;
+
+    fprintf(to, "\ncommunity %s on %s%s\n    %-16s %-24s %5s %6s %7s %7s %8s\n", text_of(c, "name"),
+            text_of(c, "interface"), json_is_true(json_object_get(c, "up")) ? "" : " (down)", "neighbour",
+            "address", "port", "missed", "w. up", "w. down", "up bit/s");
+    json_array_foreach(json_object_get(c, "members"), i, member)
+    {
+        print_member(to, member);
+    }
+}
+
+static void print_communities(FILE *to, const json_t *status)
+{
+    json_t *c;
+    size_t i;
+
+    json_array_foreach(json_object_get(status, "communities"), i, c)
+    {
+        print_community(to, c);
+    }
+}
+
 static const char *time_text(const json_t *o, char out[PLAIT_QUANTITY_MAX])
 {
     return plait_quantity_time((uint64_t)(number_of(o, "up_for") * 1e9), out);
@@ -125,6 +180,7 @@ void plait_status_print(FILE *to, const json_t *status)
             (int)number_of(status, "mtu"));
     if (strcmp(text_of(status, "role"), "hub") != 0) {
         print_tunnel(to, status);
+        print_communities(to, status);
         return;
     }
     const json_t *nodes = json_object_get(status, "nodes");

@@ -42,7 +42,7 @@ static double middle_rate(const struct plait_estimator *e)
         least = e->last[i] < least ? e->last[i] : least;
         most = e->last[i] > most ? e->last[i] : most;
     }
-    return n < 3 ? e->last[n - 1] : (sum - least - most) / (double)(n - 2);
+    return n < 3 ? e->last[(e->samples - 1) % PLAIT_ESTIMATOR_SPANS] : (sum - least - most) / (double)(n - 2);
 }
 
 static void close_span(struct plait_estimator *e, uint64_t now)

@@ -153,7 +153,7 @@ static uint16_t measure_one(struct plait_crypto *c, enum plait_aead_kind kind, u
         spent += took;
     }
     plait_aead_done(&a);
-    return good ? (uint16_t)plait_clamp_u64(TRIAL_BYTES * TRIAL_BATCH * UINT64_C(1000) / best, 1, UINT16_MAX)
+    return good ? (uint16_t)plait_clamp_u64(UINT64_C(1000) * TRIAL_BYTES * TRIAL_BATCH / best, 1, UINT16_MAX)
                 : 0;
 }
 

@@ -51,9 +51,10 @@ void plait_blake2s_hkdf(struct plait_crypto *c, const uint8_t chaining[PLAIT_HAS
     uint8_t key[PLAIT_HASH_BYTES];
 
     plait_blake2s_hmac(c, chaining, &whole, len > 0, key, err);
-    for (uint8_t i = 1; i <= count; i++) {
+    for (size_t i = 1; i <= count; i++) {
+        const uint8_t number = (uint8_t)i;
         const struct plait_part chain[] = {{i > 1 ? out[i - 2] : out[0], i > 1 ? PLAIT_HASH_BYTES : 0},
-                                           {&i, 1}};
+                                           {&number, 1}};
         uint8_t next[PLAIT_HASH_BYTES];
         plait_blake2s_hmac(c, key, chain, 2, next, err);
         memcpy(out[i - 1], next, sizeof next);

@@ -10,7 +10,7 @@
 
 #define PLAIT_REPLAY_WORDS  256u
 /* What may be out of order: 16,320, that is 0.2 s of a gigabit of full packets and 1 s of 100 Mbit/s of small ones. */
-#define PLAIT_REPLAY_WINDOW ((PLAIT_REPLAY_WORDS - 1) * 64u)
+#define PLAIT_REPLAY_WINDOW ((PLAIT_REPLAY_WORDS - 1) * (uint64_t)64)
 
 struct plait_replay {
     uint64_t top; /* the highest number seen, plus 1; 0 = none */

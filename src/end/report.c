@@ -17,7 +17,9 @@ const char *plait_report_state(enum plait_bond_path_state state)
 
 static double to_ms(uint64_t ns)
 {
-    return (double)(ns / 1000) / 1e3;
+    uint64_t us = ns / 1000;
+
+    return (double)us / 1e3;
 }
 
 static double share(double part, double whole)

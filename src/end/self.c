@@ -34,7 +34,7 @@ static void say_wrong_file(const char *path, int err)
     if (err == PLAIT_ERR_STATE)
         plait_say("%s: others may read it, or it is no file of ours: chmod 600 %s", path, path);
     else if (err == PLAIT_ERR_IO && errno == ENOENT)
-        plait_say("%s is not there: plait key new >%s makes a key (after umask 077)", path, path);
+        plait_say("%s is not there: plait key new -o %s makes a key", path, path);
     else if (err == PLAIT_ERR_LIMIT)
         plait_say("%s: too long for a key", path);
     else

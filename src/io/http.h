@@ -130,7 +130,7 @@ struct plait_http_request {
     uint64_t lo;          /* Range: from lo to before hi; lo NO_RANGE: none; hi NO_RANGE: to the end */
     uint64_t hi;
     bool tunnel; /* through a proxy of http: by CONNECT, also to servers of http */
-    bool post; /* a POST without a body, in place of a GET; `lo` is NO_RANGE */
+    bool post;   /* a POST without a body, in place of a GET; `lo` is NO_RANGE */
 };
 
 /* Returns owned, or NULL (out of memory). */

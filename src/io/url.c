@@ -122,7 +122,7 @@ bool plait_url_path_ends(const char *url, const char *suffix)
 {
     char *path = part_of_url(url, CURLUPART_PATH, 0);
     size_t len = path != NULL ? strlen(path) : 0, suffix_len = strlen(suffix);
-    bool ends = len >= suffix_len && strcasecmp(path + len - suffix_len, suffix) == 0;
+    bool ends = path != NULL && len >= suffix_len && strcasecmp(path + len - suffix_len, suffix) == 0;
 
     free(path);
     return ends;

@@ -255,10 +255,15 @@ void fetch_fail(struct plait_fetch *f, enum plait_fetch_fail why);
 void fetch_event(struct plait_fetch *f, struct plait_fetch_event event);
 int fetch_lane_id(int path, int lane);
 struct lane *fetch_lane(struct plait_fetch *f, int id);
+struct path *fetch_path_of(struct plait_fetch *f, int lane);
 /* Mark bytes in the map; running out of memory ends the fetch. */
 void fetch_mark(struct plait_fetch *f, uint64_t lo, uint64_t hi, enum plait_block_state state, int owner);
 /* The lane's unfinished bytes become free again. */
 void fetch_release(struct plait_fetch *f, int lane);
+/* Gives back what the lane was asked for at `from` and after. */
+void fetch_release_beyond(struct plait_fetch *f, int lane, uint64_t from);
+/* The lane's answer is over, however; its connection stays as it is. */
+void fetch_lane_idle(struct plait_fetch *f, int lane);
 /* Abort the lane's request with CLOSE and free its bytes. */
 void fetch_close_lane(struct plait_fetch *f, int lane);
 /* All kept bytes of [lo, hi) that came from `source` (or any, NO_SOURCE) are free again; false if some were

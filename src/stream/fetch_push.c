@@ -145,12 +145,12 @@ bool push_wants_lane(const struct plait_fetch *f, int path, uint64_t now)
     const struct source *s = &f->sources[p->source];
     bool up = p->letter != NO_LETTER && f->push.letters[p->letter].up;
     uint64_t bytes = f->map.size - f->map.done_bytes - f->map.taken_bytes;
-    double rate = fetch_rate(f, now);
 
     if (!f->config.streams || !s->takes_part || s->no_stream || now < s->stream_after || f->pin_count > 0 ||
         p->est.samples == 0 || p->state != PLAIT_FETCH_PATH_ACTIVE || push_streams(p) >= p->lanes_want ||
-        push_streams(p) >= STREAMS_MAX || rate <= 0)
+        push_streams(p) >= STREAMS_MAX)
         return false;
+    double rate = fetch_rate(f, now);
     double block = f->push.block_bytes != 0 ? f->push.block_bytes : (double)BLOCK_LEAST;
     uint64_t block_ns = path_lag_ns(p, &p->lanes[0]) + plait_time_to_carry(block, path_rate(p, now));
     if (!push_fits_window(f, path_rate(p, now), block_ns, now))
@@ -158,7 +158,7 @@ bool push_wants_lane(const struct plait_fetch *f, int path, uint64_t now)
     uint64_t least_ns = up ? MORE_NS_MIN : LEFT_NS_MIN + LEFT_RTTS * p->est.rtt_min_ns;
     if (up)
         bytes += f->push.letters[p->letter].due_bytes;
-    return (double)bytes / rate > plait_to_s(least_ns);
+    return rate > 0 && (double)bytes / rate > plait_to_s(least_ns);
 }
 
 /* The span to ask for: from the first block that is due, to what the source has been told or is told with this. */

@@ -184,8 +184,7 @@ int plait_bond_push(struct plait_bond *b, uint64_t now, struct plait_packet *pac
     }
     packet->flags =
         (uint8_t)((inner.urgent ? PLAIT_PACKET_URGENT : 0) | (inner.pure_ack ? PLAIT_PACKET_PURE_ACK : 0) |
-                  (inner.ecn ? PLAIT_PACKET_ECN : 0) |
-                              (inner.tcp && !inner.pure_ack ? PLAIT_PACKET_TCP : 0));
+                  (inner.ecn ? PLAIT_PACKET_ECN : 0) | (inner.tcp && !inner.pure_ack ? PLAIT_PACKET_TCP : 0));
     b->pushed++;
     b->pushed_bytes += packet->len;
     plait_queue_push(&b->queue, now, packet, (uint16_t)(inner.hash % PLAIT_QUEUE_FLOWS));
@@ -238,6 +237,7 @@ int plait_bond_recv(struct plait_bond *b, uint64_t now, unsigned path, const uin
         return err;
     }
     struct plait_path *p = &b->paths[path];
+    uint64_t before;
 
     if (!b->receiving) {
         b->receiving = true;
@@ -247,7 +247,10 @@ int plait_bond_recv(struct plait_bond *b, uint64_t now, unsigned path, const uin
     plait_feedback_want(b, now, &d, p);
     switch (d.kind) {
     case PLAIT_DATAGRAM_DATA:
+        before = b->reorder.duplicates;
         plait_reorder_recv(&b->reorder, now, &d, hold_ns(b, now, p, &d));
+        if ((d.flags & PLAIT_DATAGRAM_AGAIN) && b->reorder.duplicates == before)
+            b->repaired++;
         break;
     case PLAIT_DATAGRAM_FEEDBACK:
         plait_feedback_recv(b, now, path, &d);
@@ -418,6 +421,16 @@ void plait_bond_path_get(const struct plait_bond *b, uint64_t now, unsigned path
     };
 }
 
+static uint64_t oldest_ns(const struct plait_bond *b, uint64_t now)
+{
+    uint64_t oldest = now;
+
+    for (unsigned i = 0; b->queue.packets > 0 && i < PLAIT_QUEUE_FLOWS; i++)
+        if (b->queue.flows[i].head != NULL)
+            oldest = plait_min_u64(oldest, b->queue.flows[i].head->at_ns);
+    return now - oldest;
+}
+
 void plait_bond_get(const struct plait_bond *b, uint64_t now, struct plait_bond_info *out)
 {
     const struct plait_reorder *r = &b->reorder;
@@ -437,6 +450,6 @@ void plait_bond_get(const struct plait_bond *b, uint64_t now, struct plait_bond_
         .held_packets = r->held,
         .flight_packets = (uint32_t)b->flight,
         .held_packets_max = r->held_peak,
+        .queue_ns = oldest_ns(b, now),
     };
-    (void)now;
 }

@@ -9,7 +9,8 @@
  * The doors: plait_bond_recv, plait_bond_poll_send, plait_bond_next_deadline, plait_bond_on_deadline; and
  * plait_bond_push for inner packets. After each batch of push and recv, and after on_deadline: poll_send until
  * it returns false, then set a timer for next_deadline. A timer that comes late by a millisecond or two costs
- * nothing. Nothing is allocated after plait_bond_new.
+ * nothing. Nothing is allocated per packet: only the record of what is on the way on a path grows, by doubling, up
+ * to its limit.
  *
  * Times are nanoseconds of the owner's monotonic clock; rates bytes per second, of whole IP packets on the
  * line (`overhead` included); sizes bytes. Paths are numbers below PLAIT_BOND_PATHS, agreed by both ends: what
@@ -49,10 +50,10 @@ struct plait_bond_config {
     void *ctx;     /* borrows; for both */
     uint64_t seed; /* random: mixes the flows, draws for PLAIT_BOND_RANDOM */
     enum plait_bond_policy policy;
-    uint32_t queue_packets;                              /* at the entrance; 0 = 4096 */
-    uint32_t held_packets;                               /* in the reorder buffer; 0 = 8192 */
-    uint32_t flight_packets;                             /* on the way, per path, a power of two; 0 = 8192 */
-    double rate_max;                                     /* of the whole, sending; 0 = no limit */
+    uint32_t queue_packets;  /* at the entrance; 0 = 4096 */
+    uint32_t held_packets;   /* in the reorder buffer; 0 = 8192 */
+    uint32_t flight_packets; /* on the way, per path, a power of two; 0 = 8192 */
+    double rate_max;         /* of the whole, sending; 0 = no limit */
     bool no_repair, no_ahead, no_reorder, no_duplicates, no_even; /* switch parts off, to be compared with */
 };
 

@@ -112,9 +112,8 @@ struct plait_bond {
     uint64_t send_at;    /* when the scheduler has something to send next */
     uint64_t even_ns;    /* TCP waits at least so long at the entrance, see feedback.c */
     uint64_t whole_free; /* pacer of the limit of the whole */
-    bool receiving, delay_known;
+    bool receiving;
     uint64_t clock_base; /* see plait_arrivals_on_datagram */
-    uint64_t peer_clock; /* newest seen, unwrapped */
     uint8_t control[PLAIT_BOND_CONTROL_MAX];
     uint16_t control_len;
     int control_path;

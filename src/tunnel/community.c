@@ -191,6 +191,7 @@ static int ask(struct plait_community *c, uint64_t now, uint64_t instance, const
         if (a->used && a->until > now)
             continue;
         *a = (struct asked){.used = true, .instance = instance, .until = now + ASK_LIFE, .from = *from};
+        c->counts.asked++;
         while (a->nonce == 0)
             a->nonce = draw(c);
         return PLAIT_OK;

@@ -60,6 +60,7 @@ struct plait_community_counts {
     uint64_t forged;   /* not of this community */
     uint64_t replayed; /* stamps that did not rise */
     uint64_t bad;      /* of this community, but not understood */
+    uint64_t asked;    /* to prove themselves */
     uint64_t refused;  /* more members, or more to be asked at a time, than there is room for */
 };
 

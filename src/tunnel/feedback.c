@@ -15,12 +15,13 @@
 #define FEEDBACK_SHARE 0.033
 #define RTT_SPAN_NS    (10 * PLAIT_S)
 #define TARGET_NS      (5 * PLAIT_MS)
+#define LOSSY          0.002 /* of a path on which repairs, a round trip each, are usual */
 #define GROWING_NS     (150 * PLAIT_MS)
-#define EVEN_FROM      1.5              /* times the least round trip, the longest: the paths are that unequal */
+#define EVEN_FROM      1.5 /* times the least round trip, the longest: the paths are that unequal */
 #define EVEN_MARGIN    (12 * PLAIT_MS) /* what waits at the entrance besides */
 #define EVEN_SHARE     0.15
 #define TARGET_PART    1.0
-#define TARGET_MORE    (60 * PLAIT_MS)
+#define TARGET_MORE    (80 * PLAIT_MS)
 
 /* ---- telling ---- */
 
@@ -240,8 +241,9 @@ static void set_target(struct plait_bond *b)
         const struct plait_path *p = &b->paths[i];
         if (!plait_path_carries(p) || p->rtt_min_ns >= least + 2 * PLAIT_BOND_SPREAD_NS)
             continue;
-        longest = plait_max_u64(longest, p->rtt_min_ns);
-        growing |= p->rate.limited && !p->rate.ceiling && (p->rate.rate_max <= 0 || p->rate.rate < p->rate.rate_max);
+        longest = plait_max_u64(longest, p->rtt_min_ns + (p->rate.loss_base > LOSSY ? p->loop_ns : 0));
+        growing |=
+            p->rate.limited && !p->rate.ceiling && (p->rate.rate_max <= 0 || p->rate.rate < p->rate.rate_max);
     }
     b->queue.target_ns = TARGET_NS + plait_min_u64((uint64_t)((double)longest * TARGET_PART), TARGET_MORE);
     if (growing)

@@ -129,7 +129,7 @@ static int write_message(struct plait_session *s, uint64_t now)
     size_t len = PLAIT_HANDSHAKE_HEAD_BYTES + PLAIT_NOISE_FIRST_BYTES + (size_t)body_len;
     if (err == PLAIT_OK)
         err = plait_cookie_mac1(&i->peer, i->message, len, i->message + len);
-    i->message_len = len + 2 * PLAIT_MAC_BYTES;
+    i->message_len = len + (size_t)2 * PLAIT_MAC_BYTES;
     return err;
 }
 
@@ -296,7 +296,7 @@ static int take_cookie(struct plait_session *s, uint64_t now, uint8_t path, cons
     if (!i->waiting || i->message_len == 0 || reply.receiver != i->index)
         return PLAIT_ERR_NOTFOUND;
     err = plait_cookie_open(&i->peer, s->config.crypto, reply.nonce,
-                            i->message + i->message_len - 2 * PLAIT_MAC_BYTES, reply.sealed, bytes);
+                            i->message + i->message_len - (size_t)2 * PLAIT_MAC_BYTES, reply.sealed, bytes);
     if (err != PLAIT_OK)
         return err;
     struct plait_initiate_cookie *cookie = &i->cookie[path];

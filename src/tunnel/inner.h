@@ -15,7 +15,7 @@ struct plait_inner {
     bool urgent;   /* begins something or answers: SYN, DNS, ICMP; worth being sent twice */
     bool pure_ack; /* TCP without data */
     bool tcp;
-    bool ecn;      /* ECT(0), ECT(1) or CE: may be marked instead of dropped */
+    bool ecn; /* ECT(0), ECT(1) or CE: may be marked instead of dropped */
 };
 
 /* PLAIT_ERR_FORMAT for what is no whole IP packet of `len` bytes. `seed` mixes the hash, so that nobody outside

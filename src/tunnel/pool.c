@@ -10,7 +10,8 @@ int plait_pool_init(struct plait_pool *pool, uint32_t count, uint32_t room)
 {
     if (count == 0 || room == 0 || room > ROOM_MAX)
         return PLAIT_ERR_ARG;
-    size_t stride = (PLAIT_PACKET_HEAD + room + PLAIT_PACKET_TAIL + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    size_t stride =
+        ((size_t)PLAIT_PACKET_HEAD + room + PLAIT_PACKET_TAIL + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 
     *pool = (struct plait_pool){.count = count, .spare_n = count, .room = room};
     pool->packets = calloc(count, sizeof(*pool->packets));

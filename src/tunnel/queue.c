@@ -320,7 +320,8 @@ struct plait_packet *plait_queue_take(struct plait_queue *q, uint64_t now, uint1
     return p;
 }
 
-static struct plait_packet *take_after(struct plait_queue *q, struct plait_queue_flow *f, struct plait_packet *before)
+static struct plait_packet *take_after(struct plait_queue *q, struct plait_queue_flow *f,
+                                       struct plait_packet *before)
 {
     struct plait_packet *p = before->next;
 
@@ -365,7 +366,8 @@ struct plait_packet *plait_queue_take_near(struct plait_queue *q, uint16_t id, u
     uint64_t start = f->head->end - f->head->len;
     struct plait_packet *before = f->head, *p;
 
-    for (unsigned i = 0; i < NEAR_STEPS && (p = before->next)->next != NULL && p->end - p->len - start < depth; i++)
+    for (unsigned i = 0;
+         i < NEAR_STEPS && (p = before->next)->next != NULL && p->end - p->len - start < depth; i++)
         before = p;
     return take_after(q, f, before);
 }

@@ -145,8 +145,8 @@ static uint64_t even_ns(const struct plait_bond *b, const struct plait_packet *h
 }
 
 /* For a path that is later by what it takes to send `depth` bytes: a packet from about there, or as near as there is. */
-static bool spill(struct plait_bond *b, uint64_t now, uint16_t flow, uint64_t slack, double depth, unsigned path,
-                  unsigned *out_path, struct plait_packet **out)
+static bool spill(struct plait_bond *b, uint64_t now, uint16_t flow, uint64_t slack, double depth,
+                  unsigned path, unsigned *out_path, struct plait_packet **out)
 {
     *out = b->config.no_ahead ? NULL : plait_queue_take_near(&b->queue, flow, (uint64_t)depth);
     *out_path = path;
@@ -169,9 +169,10 @@ static bool try_others(struct plait_bond *b, uint64_t now, uint16_t flow, const 
         double before = rate_before(b, c, n, c[i].arrival - 1);
         if (later <= (int64_t)PLAIT_BOND_SPREAD_NS) {
             double drain_ns = (double)f->bytes * b->queue.active / (before > 0 ? before : 1) * 1e9;
-            if (waited >= PLAIT_BOND_SPILL_NS || drain_ns > (double)(later + (int64_t)(even + PLAIT_BOND_SPILL_NS)))
-                return spill(b, now, flow, slack, before * (double)later / 1e9 / b->queue.active, c[i].path, path,
-                             out);
+            if (waited >= PLAIT_BOND_SPILL_NS ||
+                drain_ns > (double)(later + (int64_t)(even + PLAIT_BOND_SPILL_NS)))
+                return spill(b, now, flow, slack, before * (double)later / 1e9 / b->queue.active, c[i].path,
+                             path, out);
             look_again(b, f->head->at_ns + even + PLAIT_BOND_SPILL_NS);
         } else if (!b->config.no_ahead) {
             double share = before / b->queue.active;
@@ -210,7 +211,8 @@ static bool try_flow(struct plait_bond *b, uint64_t now, uint16_t flow, unsigned
     uint64_t is_free = plait_max_u64(b->paths[c[best].path].next_free, head->at_ns + even_ns(b, head));
 
     if (is_free <= now + (small && even_ns(b, head) == 0 ? PLAIT_BOND_BORROW_NS : 0))
-        return take(b, now, flow, small ? 0 : slack_ns(c, n, c[best].arrival) + even_ns(b, head), c[best].path, path, out);
+        return take(b, now, flow, small ? 0 : slack_ns(c, n, c[best].arrival) + even_ns(b, head),
+                    c[best].path, path, out);
     look_again(b, is_free);
     return try_others(b, now, flow, c, n, best, path, out);
 }

@@ -61,7 +61,7 @@ void plait_sessions_free(struct plait_sessions *t)
 {
     if (t == NULL)
         return;
-    for (uint32_t i = 0; i < t->count; i++)
+    for (uint32_t i = 0; t->all != NULL && i < t->count; i++)
         plait_session_release(t->all[i]);
     free(t->all);
     plait_gate_done(&t->gate);

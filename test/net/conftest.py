@@ -69,6 +69,18 @@ def certificates(session_place):
 
 
 @pytest.fixture(scope="session")
+def authorities(session_place):
+    """Ours and another authority, each with a certificate for a client."""
+    made = []
+    for name in ("ours", "theirs"):
+        folder = session_place / name
+        folder.mkdir()
+        made.append(Certificates(folder))
+        made[-1].pairs["client"] = made[-1].signed("client", "DNS:client.plait.test")
+    return made
+
+
+@pytest.fixture(scope="session")
 def nginx(session_place, data, certificates):
     place = session_place / "nginx"
     place.mkdir()

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 
-from certificates import Certificates
 from support import MB, assert_says, closed_port, wait_for
 
 SECRETS = {"farm": b"the farm's own secret", "barn": b"the barn's own secret"}
@@ -708,18 +707,6 @@ def test_requests_in_a_row_on_one_connection(director):
 
 
 # TLS.
-
-@pytest.fixture(scope="session")
-def authorities(session_place):
-    """Ours and another authority, each with a certificate for a client."""
-    made = []
-    for name in ("ours", "theirs"):
-        folder = session_place / name
-        folder.mkdir()
-        made.append(Certificates(folder))
-        made[-1].pairs["client"] = made[-1].signed("client", "DNS:client.plait.test")
-    return made
-
 
 def context_of(authority, pair=None):
     context = ssl.create_default_context(cafile=str(authority.ca))

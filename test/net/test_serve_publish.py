@@ -10,7 +10,7 @@ import pytest
 
 from stream_client import Group, joined
 from support import assert_says, closed_port, wait_for
-from test_direct import SECRETS, authorities, context_of, director, sha256  # noqa: F401  (some are fixtures)
+from test_direct import SECRETS, context_of, director, sha256  # noqa: F401  (one is a fixture)
 from test_serve import HOST, Served, noise, write
 
 

@@ -212,6 +212,28 @@ static void test_ahead_takes_what_lies_deep_enough(void **state)
     assert_int_equal(k->q.packets, 0);
 }
 
+static void test_near_takes_what_there_is(void **state)
+{
+    struct kit *k = *state;
+    struct plait_packet *p;
+
+    push(k, START, 0, 1000);
+    assert_null(plait_queue_take_near(&k->q, 0, 0)); /* the head is not behind itself */
+    for (int i = 0; i < 5; i++)
+        push(k, START, 0, 1000);
+    p = plait_queue_take_near(&k->q, 0, 2500);
+    assert_int_equal(p->flow_seq, 3);
+    plait_pool_give(&k->pool, p);
+    p = plait_queue_take_near(&k->q, 0, 1000000);
+    assert_int_equal(p->flow_seq, 5);
+    plait_pool_give(&k->pool, p);
+    push(k, START, 0, 1000); /* behind the new tail */
+    p = plait_queue_take_near(&k->q, 0, 1000000);
+    assert_int_equal(p->flow_seq, 6);
+    plait_pool_give(&k->pool, p);
+    assert_int_equal(k->q.packets, 4);
+}
+
 static void test_the_header_tells_of_those_before(void **state)
 {
     struct kit *k = *state;
@@ -267,6 +289,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_too_much_is_dropped_at_the_tail_of_the_fattest, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_ahead_takes_what_lies_deep_enough, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_near_takes_what_there_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_header_tells_of_those_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_renumbering, set_up, tear_down),
     };

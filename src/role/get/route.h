@@ -24,7 +24,7 @@ struct plait_route {
     char *proxy; /* with them */
     struct plait_egress egress;
     bool tunnel; /* proxy: serves nothing but CONNECT */
-    bool up; /* interface: there, and running */
+    bool up;     /* interface: there, and running */
 };
 
 struct plait_routes {

@@ -9,7 +9,7 @@
 
 static int make_key(struct plait_identity *out)
 {
-    struct plait_key secret;
+    struct plait_key secret = {{0}};
 
     plait_random_fill(&plait_kernel_random, secret.bytes, sizeof secret.bytes);
     plait_key_clamp(&secret);

@@ -100,7 +100,7 @@ struct plait_hub_worker {
     size_t knocks; /* in the present event */
     uint64_t unknown, misdirected, no_route;
     /* What the main thread asks: it sets these, wakes the worker, and waits for `done`. */
-    enum plait_hub_task task;
+    atomic_int task; /* enum plait_hub_task */
     struct plait_table *next_table;
     json_t *answer;
     int result;

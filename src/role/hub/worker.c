@@ -313,9 +313,9 @@ static int reload(struct plait_hub_worker *w, struct plait_table *next)
 
 static void run_task(struct plait_hub_worker *w)
 {
-    enum plait_hub_task task = w->task;
+    /* It may be woken for its mailbox while the main thread is just about to ask. */
+    int task = atomic_exchange(&w->task, PLAIT_TASK_NONE);
 
-    w->task = PLAIT_TASK_NONE;
     if (task == PLAIT_TASK_NONE)
         return;
     if (task == PLAIT_TASK_RELOAD)
@@ -339,7 +339,7 @@ static void on_wake(uv_async_t *wake)
 
 void plait_worker_ask(struct plait_hub_worker *w, enum plait_hub_task task)
 {
-    w->task = task;
+    atomic_store(&w->task, task);
     uv_async_send(&w->wake);
     uv_sem_wait(&w->done);
 }

@@ -91,12 +91,14 @@ static int take_numbers(struct plait_config_section *s, struct plait_node_commun
 
 int plait_node_community_read(struct plait_config_section *s, struct plait_node_community_settings *out)
 {
-    struct plait_node_community_settings c = {.share = 1,
-                                              .period = PLAIT_COMMUNITY_PERIOD,
-                                              .missed_max = PLAIT_COMMUNITY_MISSED_MAX,
-                                              .port = PLAIT_COMMUNITY_PORT};
+    struct plait_node_community_settings c;
     int err;
 
+    memset(&c, 0, sizeof c); /* they are compared byte by byte */
+    c.share = 1;
+    c.period = PLAIT_COMMUNITY_PERIOD;
+    c.missed_max = PLAIT_COMMUNITY_MISSED_MAX;
+    c.port = PLAIT_COMMUNITY_PORT;
     memcpy(c.name, plait_config_label(s), strlen(plait_config_label(s)) + 1);
     if ((err = plait_config_require(s, "interface")) != PLAIT_OK ||
         (err = plait_config_require(s, "key")) != PLAIT_OK ||
@@ -108,7 +110,7 @@ int plait_node_community_read(struct plait_config_section *s, struct plait_node_
         (err = plait_config_get_quota(s, "quota", &c.quota_bytes, &c.quota_period)) != PLAIT_OK ||
         (err = take_numbers(s, &c)) != PLAIT_OK || (err = take_neighbours(s, &c)) != PLAIT_OK)
         return err;
-    *out = c;
+    memcpy(out, &c, sizeof c);
     return PLAIT_OK;
 }
 

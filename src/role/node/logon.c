@@ -32,6 +32,7 @@ void plait_node_announce(struct plait_node *n)
                                       .weight_up = weight_of(u->settings.weight_up),
                                       .limit_down = (uint64_t)u->settings.limit_down};
     }
+    plait_node_neighbours_hello(n, &hello);
     int len = plait_hello_encode(&hello, bytes, sizeof bytes);
     if (len < 0 || plait_session_set_hello(n->session, bytes, (size_t)len) != PLAIT_OK)
         plait_say("the hub cannot be told about the uplinks: %s", plait_err_name(len));
@@ -72,6 +73,14 @@ const struct plait_udp_end *plait_node_trial_end(const struct plait_node *n, str
     return &u->trial;
 }
 
+static bool has_uplink(const struct plait_node *n)
+{
+    for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++)
+        if (n->uplinks[i].used && plait_uplink_is_open(&n->uplinks[i]))
+            return true;
+    return false;
+}
+
 /*
  * The hub has a better place for us. The next handshake goes there, and everything else only once it has been
  * answered: the way may be shut.
@@ -83,6 +92,8 @@ static void take_advice(struct plait_node *n, uint16_t port)
     for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++)
         if (n->uplinks[i].used && n->advised_port == 0 && n->uplinks[i].settings.hub.port == port)
             return;
+    if (!has_uplink(n))
+        return; /* neighbours cannot try it for us */
     n->trial_port = port;
     n->trial_at = n->loop.now;
     plait_session_rekey(n->session, n->loop.now);

@@ -80,7 +80,8 @@ static bool needs_restart(const struct plait_node_settings *a, const struct plai
            !plait_key_is_equal(&a->hub_key, &b->hub_key) || strcmp(a->interface, b->interface) != 0 ||
            strcmp(a->control, b->control) != 0 || strcmp(a->user, b->user) != 0 || a->route != b->route ||
            a->route_count != b->route_count || memcmp(a->routes, b->routes, sizeof a->routes) != 0 ||
-           a->masquerade != b->masquerade;
+           a->masquerade != b->masquerade || a->community_count != b->community_count ||
+           memcmp(a->communities, b->communities, sizeof a->communities) != 0;
 }
 
 static void apply_uplinks(struct plait_node *n, const struct plait_node_settings *s)
@@ -117,6 +118,7 @@ static void on_hangup(void *node, int signum)
                   n->config);
     } else {
         n->settings = *s;
+        plait_node_communities_forget_paths(n);
         apply_uplinks(n, s);
         plait_node_announce(n);
         plait_node_look(n);
@@ -213,6 +215,8 @@ static void open_quota(struct plait_node *n)
     n->quota.fd = -1;
     for (size_t i = 0; i < n->settings.uplink_count; i++)
         wanted = wanted || n->settings.uplinks[i].quota_bytes > 0;
+    for (size_t i = 0; i < n->settings.community_count; i++)
+        wanted = wanted || n->settings.communities[i].quota_bytes > 0;
     if (wanted && plait_quota_open(&n->quota, n->settings.state_file) != PLAIT_OK)
         plait_say("%s: %s; used quotas will be forgotten at the end", n->settings.state_file,
                   plait_reason(PLAIT_ERR_IO));
@@ -246,12 +250,15 @@ static int set_up(struct plait_node *n)
     if (n->netwatch == NULL)
         return PLAIT_ERR_IO;
     open_quota(n);
+    if ((err = plait_node_communities_init(n)) != PLAIT_OK)
+        return err;
     if ((err = plait_settle_privileges(n->settings.user)) != PLAIT_OK)
         return err;
     for (size_t i = 0; i < n->settings.uplink_count; i++)
         add_uplink(n, &n->settings.uplinks[i]);
     plait_node_announce(n);
     plait_node_look(n);
+    plait_node_communities_on_tick(n);
     plait_timer_set(&n->tick, n->loop.now + PLAIT_S);
     return PLAIT_OK;
 }
@@ -285,6 +292,7 @@ static bool is_resolving(const struct plait_node *n)
 
 static void free_buffers(struct plait_node *n)
 {
+    plait_node_communities_done(n);
     plait_peer_done(&n->peer);
     plait_session_free(n->session);
     plait_port_done(&n->port);
@@ -300,6 +308,7 @@ static void free_buffers(struct plait_node *n)
 static void tear_down(struct plait_node *n, int status)
 {
     n->ending = true;
+    plait_node_communities_leave(n);
     plait_node_undo(n);
     plait_node_save_quota(n);
     for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++)

@@ -6,6 +6,7 @@
  *   logon.c     what is told to the hub, and what follows from its answer: addresses, MTU, routes, port
  *   tick.c      once a second: what has changed for people, quotas, the MTU
  *   status.c    plait status
+ *   community_node.h   the terminals of the LAN: see there
  */
 #ifndef PLAIT_NODE_NODE_INT_H
 #define PLAIT_NODE_NODE_INT_H
@@ -13,6 +14,7 @@
 #include <jansson.h>
 
 #include "alarm.h"
+#include "community_node.h"
 #include "control.h"
 #include "exchange.h"
 #include "hello.h"
@@ -49,6 +51,11 @@ struct plait_node {
     struct plait_netwatch *netwatch;
     struct plait_control *control;
     struct plait_uplink uplinks[PLAIT_NODE_UPLINKS_MAX]; /* number i is path i */
+    struct plait_node_community *communities;            /* owned */
+    size_t community_count;
+    bool tell_again; /* the hub has not been told of the last change of neighbours */
+    struct plait_neighbour
+        neighbours[PLAIT_NODE_UPLINKS_MAX]; /* number i is path i, where uplink i is not used */
     struct plait_quota quota;
     bool port_is_open, alarm_is_set_up, has_policy, has_nat;
     bool ending, failed;
@@ -75,6 +82,10 @@ void plait_node_deliver(void *node, uint64_t now, const uint8_t *bytes, size_t l
 void plait_node_on_control(void *node, uint64_t now, unsigned path, const uint8_t *bytes, size_t len);
 void plait_node_on_trouble(void *node, const struct plait_udp_end *end, enum plait_udp_trouble what);
 extern const struct plait_uplink_events plait_node_uplink_events;
+/* A datagram that came on that path. */
+void plait_node_recv(struct plait_node *n, uint8_t path, const struct plait_udp_packet *packet);
+/* Which paths handshakes go over. */
+void plait_node_tell_session(struct plait_node *n);
 /* The interfaces may have changed: looks at every uplink. */
 void plait_node_look(void *node);
 /* The path's properties as its uplink's settings are. */

@@ -11,9 +11,9 @@
 #define HUB_PORT 4040
 
 static const struct plait_config_key node_keys[] = {
-    {"name", false},      {"key", false},        {"hub", false},     {"hub-key", false},
-    {"interface", false}, {"route", false},      {"mtu", false},     {"state", false},
-    {"user", false},      {"masquerade", false}, {"control", false}, {NULL, false},
+    {"name", false},    {"key", false},       {"hub", false},   {"hub-key", false}, {"interface", false},
+    {"route", false},   {"mtu", false},       {"state", false}, {"user", false},    {"masquerade", false},
+    {"control", false}, {"serve-lan", false}, {NULL, false},
 };
 
 static const struct plait_config_key uplink_keys[] = {
@@ -24,6 +24,7 @@ static const struct plait_config_key uplink_keys[] = {
 static const struct plait_config_kind kinds[] = {
     {"node", false, node_keys},
     {"uplink", true, uplink_keys},
+    {"community", true, plait_node_community_keys},
     {NULL, false, NULL},
 };
 
@@ -132,7 +133,8 @@ static int take_node(struct plait_config_section *s, struct plait_node_settings 
         (err = take_text(s, "state", n->state_file, sizeof n->state_file)) != PLAIT_OK ||
         (err = take_text(s, "user", n->user, sizeof n->user)) != PLAIT_OK ||
         (err = take_mtu(s, n)) != PLAIT_OK ||
-        (err = plait_config_get_flag(s, "masquerade", &n->masquerade)) != PLAIT_OK)
+        (err = plait_config_get_flag(s, "masquerade", &n->masquerade)) != PLAIT_OK ||
+        (err = plait_config_get_flag(s, "serve-lan", &n->masquerade)) != PLAIT_OK)
         return err;
     return take_route(s, n);
 }
@@ -177,10 +179,44 @@ static int take_uplinks(struct plait_config *c, struct plait_node_settings *n)
             return err;
     }
     n->uplink_count = count;
-    if (count == 0) { /* wherever the system's routes lead */
+    if (count == 0 && plait_config_count(c, "community") == 0) { /* wherever the system's routes lead */
         n->uplinks[0] = (struct plait_node_uplink_settings){.name = "any", .hub = n->hub};
         n->uplink_count = 1;
     }
+    return PLAIT_OK;
+}
+
+/* A name that nobody has would be an uplink that is silently not on offer. */
+static int check_offer(struct plait_config_section *s, const struct plait_node_settings *n, const char *at)
+{
+    char word[PLAIT_CONFIG_LINE_MAX + 1];
+
+    while (plait_config_word(&at, word, sizeof word) == PLAIT_OK) {
+        bool known = strcmp(word, "all") == 0;
+        for (size_t i = 0; i < n->uplink_count; i++)
+            known = known || strcmp(word, n->uplinks[i].name) == 0;
+        if (!known)
+            return plait_config_fail(s, "offer", 0, "there is no [uplink \"%s\"]", word);
+    }
+    return PLAIT_OK;
+}
+
+static int take_communities(struct plait_config *c, struct plait_node_settings *n)
+{
+    size_t count = plait_config_count(c, "community");
+
+    if (count > PLAIT_NODE_COMMUNITIES_MAX)
+        return plait_config_fail_section(plait_config_section(c, "community", PLAIT_NODE_COMMUNITIES_MAX),
+                                         "more than %d communities", PLAIT_NODE_COMMUNITIES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct plait_config_section *s = plait_config_section(c, "community", i);
+        int err = plait_node_community_read(s, &n->communities[i]);
+        if (err == PLAIT_OK)
+            err = check_offer(s, n, n->communities[i].offer);
+        if (err != PLAIT_OK)
+            return err;
+    }
+    n->community_count = count;
     return PLAIT_OK;
 }
 
@@ -202,7 +238,8 @@ static int take_all(struct plait_config *c, const char *path, struct plait_node_
         snprintf(error, PLAIT_NODE_ERROR_MAX, "%s: there is no section [node]", path);
         return PLAIT_ERR_NOTFOUND;
     }
-    if ((err = take_node(s, n)) != PLAIT_OK || (err = take_uplinks(c, n)) != PLAIT_OK)
+    if ((err = take_node(s, n)) != PLAIT_OK || (err = take_uplinks(c, n)) != PLAIT_OK ||
+        (err = take_communities(c, n)) != PLAIT_OK)
         snprintf(error, PLAIT_NODE_ERROR_MAX, "%s", plait_config_error(c));
     return err;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "community_settings.h"
 #include "config.h"
 #include "err.h"
 #include "hello.h"
@@ -51,7 +52,9 @@ struct plait_node_settings {
     unsigned mtu;              /* of the packets inside; 0 = as the paths allow */
     bool masquerade; /* what comes from other machines goes into the tunnel under the node's address */
     struct plait_node_uplink_settings uplinks[PLAIT_NODE_UPLINKS_MAX];
-    size_t uplink_count; /* at least one */
+    size_t uplink_count; /* at least one, where there is no community */
+    struct plait_node_community_settings communities[PLAIT_NODE_COMMUNITIES_MAX];
+    size_t community_count;
 };
 
 /* Writes one line for people, "FILE:LINE: …", into `error` where it fails: PLAIT_ERR_FORMAT, PLAIT_ERR_RANGE,

@@ -68,6 +68,16 @@ static json_t *list_paths(struct plait_node *n)
         name_path(path, &n->uplinks[i], n);
         json_array_append_new(all, path);
     }
+    for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++) {
+        if (n->neighbours[i].community == NULL)
+            continue;
+        json_t *path = find_path(list, i);
+        json_object_set_new(path, "name", json_string(n->neighbours[i].name));
+        json_object_set_new(path, "interface", json_string(n->neighbours[i].community->settings.interface));
+        json_object_set_new(path, "neighbour", text_of(&n->neighbours[i].end.remote));
+        json_object_set_new(path, "backup", json_boolean(n->neighbours[i].uplink.backup));
+        json_array_append_new(all, path);
+    }
     json_decref(list);
     return all;
 }
@@ -96,6 +106,8 @@ json_t *plait_node_status(struct plait_node *n)
     json_object_set_new(o, "unsent", json_integer((json_int_t)n->outbox.lost));
     json_object_set_new(o, "bad", json_integer((json_int_t)n->peer.bad));
     json_object_set_new(o, "paths", list_paths(n));
+    if (n->community_count > 0)
+        json_object_set_new(o, "communities", plait_node_communities_status(n));
     if (n->connected && plait_exchange_ask(&n->exchange, n->peer.bond, n->loop.now))
         json_object_set_new(o, "asking", json_true());
     return o;

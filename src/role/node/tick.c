@@ -16,7 +16,7 @@
 static void count_quota(struct plait_node *n, struct plait_uplink *u, const struct plait_bond_path_info *info)
 {
     const struct plait_node_uplink_settings *s = &u->settings;
-    uint64_t all = info->sent_bytes + info->received_bytes;
+    uint64_t all = info->sent_bytes + info->received_bytes + plait_node_carried_bytes(n, u->path);
     int64_t wall = plait_unix_s();
 
     if (s->quota_bytes == 0)
@@ -111,6 +111,7 @@ void plait_node_on_tick(void *node)
     }
     if (look)
         plait_node_look(n);
+    plait_node_communities_on_tick(n);
     tell_connection(n);
     check_trial(n);
     check_silence(n);

@@ -10,6 +10,20 @@
 
 /* Out. */
 
+/* What was written to the outbox's room, by the uplink or the neighbour that the path leads over. Neighbours know
+ * nothing of a port that is being tried. */
+static void send_by(struct plait_node *n, unsigned path, size_t len, bool tries)
+{
+    struct plait_uplink *u = path < PLAIT_NODE_UPLINKS_MAX ? &n->uplinks[path] : NULL;
+    const struct plait_udp_end *end;
+    struct plait_udp *udp;
+
+    if (u != NULL && u->used && plait_uplink_is_open(u))
+        plait_outbox_add(&n->outbox, len, &u->udp, tries ? plait_node_trial_end(n, u) : &u->end);
+    else if (!tries && (udp = plait_node_neighbour_door(n, path, &end)) != NULL)
+        plait_outbox_add(&n->outbox, len, udp, end);
+}
+
 void plait_node_pump(void *node)
 {
     struct plait_node *n = node;
@@ -21,18 +35,18 @@ void plait_node_pump(void *node)
     uint64_t now = n->loop.now;
     plait_port_flush(&n->port);
     plait_exchange_answer(&n->exchange, n->peer.bond, now);
+    plait_node_communities_pump(n);
     for (;;) {
         uint8_t *room = plait_outbox_room(&n->outbox);
         len = plait_peer_poll_send(&n->peer, now, &path, room, n->outbox.room);
         if (len == 0)
             break;
-        struct plait_uplink *u = path < PLAIT_NODE_UPLINKS_MAX ? &n->uplinks[path] : NULL;
-        bool tries = n->trial_port != 0 && room[0] == PLAIT_ENVELOPE_INITIATION;
-        if (u != NULL && plait_uplink_is_open(u))
-            plait_outbox_add(&n->outbox, len, &u->udp, tries ? plait_node_trial_end(n, u) : &u->end);
+        send_by(n, path, len, n->trial_port != 0 && room[0] == PLAIT_ENVELOPE_INITIATION);
     }
     plait_outbox_flush(&n->outbox);
-    plait_alarm_set(&n->alarm, plait_peer_next_deadline(&n->peer, now));
+    plait_node_communities_carry(n);
+    plait_alarm_set(&n->alarm, plait_min_u64(plait_peer_next_deadline(&n->peer, now),
+                                             plait_node_communities_deadline(n)));
 }
 
 void plait_node_on_alarm(void *node)
@@ -40,6 +54,7 @@ void plait_node_on_alarm(void *node)
     struct plait_node *n = node;
 
     plait_peer_on_deadline(&n->peer, n->loop.now);
+    plait_node_communities_on_deadline(n);
 }
 
 /* The system says that an uplink cannot send: the netlink monitor will say so too, but later. */
@@ -92,10 +107,10 @@ void plait_node_on_control(void *node, uint64_t now, unsigned path, const uint8_
     plait_exchange_on_control(&n->exchange, now, bytes, len);
 }
 
-static void recv_datagram(struct plait_node *n, struct plait_uplink *u, const struct plait_udp_packet *packet)
+void plait_node_recv(struct plait_node *n, uint8_t path, const struct plait_udp_packet *packet)
 {
     struct plait_peer_news news;
-    int err = plait_peer_recv(&n->peer, n->loop.now, u->path, packet->data, packet->len, &news);
+    int err = plait_peer_recv(&n->peer, n->loop.now, path, packet->data, packet->len, &news);
 
     if (news.keys_begin)
         plait_node_on_keys(n, &packet->end->remote, news.hello, news.hello_len);
@@ -114,7 +129,7 @@ static void on_readable(void *node, struct plait_uplink *u)
         if (count <= 0)
             return;
         for (int i = 0; i < count; i++)
-            recv_datagram(n, u, &list[i]);
+            plait_node_recv(n, u->path, &list[i]);
     }
 }
 
@@ -143,9 +158,9 @@ void plait_node_drop_path(struct plait_node *n, struct plait_uplink *u)
     plait_peer_path_remove(&n->peer, n->loop.now, u->path);
 }
 
-static void tell_session(struct plait_node *n)
+void plait_node_tell_session(struct plait_node *n)
 {
-    uint32_t paths = 0;
+    uint32_t paths = plait_node_neighbours_paths(n);
 
     for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++)
         if (n->uplinks[i].used && plait_uplink_is_open(&n->uplinks[i]))
@@ -187,7 +202,7 @@ void plait_node_look(void *node)
     for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++)
         if (n->uplinks[i].used && n->uplinks[i].resolved)
             look_at(n, &n->uplinks[i]);
-    tell_session(n);
+    plait_node_tell_session(n);
 }
 
 static void on_resolved(void *node, struct plait_uplink *u)
@@ -208,7 +223,7 @@ static void on_resolved(void *node, struct plait_uplink *u)
     look_at(n, u);
     if (was_open && u->hub_moved)
         plait_bond_path_moved(n->peer.bond, n->loop.now, u->path);
-    tell_session(n);
+    plait_node_tell_session(n);
 }
 
 const struct plait_uplink_events plait_node_uplink_events = {.readable = on_readable,

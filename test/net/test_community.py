@@ -1,0 +1,249 @@
+"""Neighbours pool their links: terminals on a LAN, their WAN links, a hub and a server beyond it (lab/plaitcommunity.py).
+
+    t1 ─┐              ┌═ w1 ═┐
+    t2 ─┼─ LAN bridge  ├═ w2 ═┼═ hub ── beyond
+    t3 ─┘              └═ w3 ═┘
+"""
+import os
+import re
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lab"))
+from plaitcommunity import BEYOND4, Village, topology  # noqa: E402  (found through the line above)
+from plaitlab import Lab  # noqa: E402
+from plaittunnel import ping, wait_for  # noqa: E402
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+
+LINK = "rate 10mbit rtt 20ms queue 100ms"
+ETH_ALL = 3
+
+
+@pytest.fixture
+def village(exe, place):
+    """village(links, …): a lab and its configurations, not started."""
+    made = []
+
+    def make(links, **more):
+        lab = Lab(topology(links, **more))
+        made.append((lab, None))
+        made[-1] = (lab, Village(lab, links, place, exe))
+        return made[-1][1]
+
+    yield make
+    problems = []
+    for lab, v in made:
+        if v:
+            problems += [f"ended with {status}" for status in v.stop() if status]
+            problems += [line for line in v.said().splitlines() if "ERROR: " in line or "runtime error" in line]
+        lab.down()
+    assert not problems, "\n".join(problems)
+
+
+class Wire(threading.Thread):
+    """What passes an interface of a host: (outgoing, source, destination, payload) of each UDP packet over IPv4."""
+
+    def __init__(self, lab, host, interface):
+        super().__init__(daemon=True)
+        self.socket = lab.socket(host, socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_ALL))
+        self.socket.bind((interface, ETH_ALL))
+        self.seen, self.over = [], False
+        self.start()
+
+    def run(self):
+        self.socket.settimeout(0.2)
+        while not self.over:
+            try:
+                data, (_, _, kind, _, _) = self.socket.recvfrom(65536)
+            except TimeoutError:
+                continue
+            if len(data) < 28 or data[0] >> 4 != 4 or data[9] != socket.IPPROTO_UDP:
+                continue
+            at = (data[0] & 15) * 4
+            ends = [(socket.inet_ntoa(data[12 + 4 * i:16 + 4 * i]), int.from_bytes(data[at + 2 * i:at + 2 * i + 2], "big"))
+                    for i in (0, 1)]
+            self.seen.append((kind == socket.PACKET_OUTGOING, *ends, data[at + 8:]))
+        self.socket.close()
+
+    def end(self):
+        self.over = True
+        self.join()
+        return self.seen
+
+
+class AddItUp(threading.Thread):
+    """The server of the seed's appendices: answers each number with its negative, and the third also with the sum."""
+
+    def __init__(self, lab, address):
+        super().__init__(daemon=True)
+        self.socket = lab.socket("beyond", socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.socket.settimeout(10)
+        self.sources = []
+        self.start()
+
+    def run(self):
+        numbers = []
+        while len(numbers) < 3:
+            data, source = self.socket.recvfrom(64)
+            numbers.append(int(data))
+            self.sources.append(source)
+            self.socket.sendto(b"%03d" % -numbers[-1], source)
+        self.socket.sendto(b"%03d" % sum(numbers), source)
+        self.socket.close()
+
+
+def test_the_seed_s_appendices(village):
+    """44, 5 and 18 go out by turns over two neighbours, −44, −5, −18 and 67 come back."""
+    v = village([None, LINK, LINK])
+    for i in (2, 3):
+        v.write_node(i, weight="1")
+    v.start()
+    server = AddItUp(v.lab, (BEYOND4, 7111))
+    lan, out = Wire(v.lab, "t1", "lan1"), Wire(v.lab, "hub", "out")
+    with v.lab.socket("t1", socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.bind(("0.0.0.0", 8111))
+        client.settimeout(5)
+        got = []
+        for number in (44, 5, 18):
+            client.sendto(b"%03d" % number, (BEYOND4, 7111))
+            data, source = client.recvfrom(64)
+            assert source == (BEYOND4, 7111)  # the address is restored
+            got.append(int(data))
+        got.append(int(client.recv(64)))
+    server.join(5)
+    assert got == [-44, -5, -18, 67]
+    # One dedicated port at the hub for all of it, and the hub's address before the server.
+    assert len(set(server.sources)) == 1 and server.sources[0][0] == "10.9.0.1"
+    ports = v.command("hub", "ports", "--control", v.folder / "hub.sock")
+    assert re.search(r"\b%d\b.*\bt1\b.*\b15\b.*8111" % server.sources[0][1], ports), ports
+    wait_for(lambda: any(p[3] == b"067" and p[2] == server.sources[0] for p in out.seen), "the sum on the server's link")
+    # Each of the two neighbours carries in both directions.
+    wait_for(lambda: len(by_turns(lan.seen, False)) >= 4, "four answers on the LAN")
+    out.end()
+    seen = lan.end()
+    for outgoing, least in ((True, 3), (False, 4)):
+        turns = by_turns(seen, outgoing)
+        assert len(turns) >= least and set(turns) == {"10.0.1.2", "10.0.1.3"}, turns
+
+
+def by_turns(seen, outgoing):
+    """The neighbours by which sealed packets with a number of three characters within went, in order; what leaves at
+    once may be seen as one."""
+    size = SEALED + 28 + 3  # IP, UDP, the number
+    return [p[2 if outgoing else 1][0] for p in seen if p[0] == outgoing and p[3][:1] == b"\x04" and len(p[3]) % size == 0
+            for _ in range(len(p[3]) // size)]
+
+
+SEALED = 14 + 14 + 16  # around an inner packet: the clear front, the inner header, the tag
+
+
+# who is there, and who is gone
+
+
+def rate(v, host, seconds, port=5000):
+    """Mbit/s that a host draws from beyond over TCP."""
+    with v.lab.socket("beyond", socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((BEYOND4, port))
+        listener.listen(1)
+        with v.lab.socket(host, socket.AF_INET, socket.SOCK_STREAM) as client:
+            client.settimeout(5)
+            client.connect((BEYOND4, port))
+            server, _ = listener.accept()
+            threading.Thread(target=pour, args=(server,), daemon=True).start()
+            got, start = 0, time.monotonic()
+            while time.monotonic() - start < seconds:
+                got += len(client.recv(1 << 16))
+    return got * 8 / 1e6 / seconds
+
+
+def pour(server):
+    try:
+        while True:
+            server.sendall(bytes(1 << 16))
+    except OSError:
+        server.close()
+
+
+def test_one_without_a_link_has_more_than_any_one_link(village):
+    v = village([LINK, LINK, None]).start()
+    assert ping(v.lab, "t3", BEYOND4)
+    assert v.members(3) == {"t1", "t2"} and v.members(1) == {"t2", "t3"}
+    assert rate(v, "t3", 4) > 11  # one link has 10
+    carried = {o["uplink"]: o["down_bytes"] for i in (1, 2) for o in v.community(i)["offers"]}
+    assert min(carried.values()) > 500_000, carried
+
+
+def test_who_leaves_and_who_is_killed(village):
+    v = village([LINK, LINK, LINK, None]).start()
+    assert v.nodes[1].end() == 0
+    wait_for(lambda: v.members(4) == {"t2", "t3"}, "good-bye to be heard", 1)
+    v.nodes[2].kill()
+    assert len(ping(v.lab, "t4", BEYOND4, count=50, every=0.02)) >= 25  # half a second of outage at most
+    wait_for(lambda: v.members(4) == {"t3"}, "the limit of missed announcements", 6)
+    v.start_node(2)
+    wait_for(lambda: v.members(4) == {"t2", "t3"}, "one that was killed to be back", 5)
+    v.wait_up(4, 2)
+
+
+def test_strangers_and_recordings(village):
+    v = village([LINK, None, LINK])
+    v.command("community", "new", "other", "-o", v.folder / "other.key")
+    v.write_node(3, key=v.folder / "other.key")
+    heard = Wire(v.lab, "t2", "lan2")
+    v.start_hub()
+    for i in v.numbers:
+        v.start_node(i)
+    v.wait_up(2, 1)
+    v.wait_up(1, 1)
+    wait_for(lambda: v.community(1)["forged"] >= 2, "the stranger to be heard")
+    assert v.members(1) == {"t2"} and v.members(2) == {"t1"} and v.members(3) == set()
+    offer = v.community(1)["offers"][0]
+    recorded = [p for p in heard.end() if not p[0] and p[1][0] == "10.0.1.1" and p[3][:3] == b"\5\1\1"]
+    # What a member has sent for the hub, sent by a stranger to the right port: not carried.
+    before = v.community(1)["not_carried"]
+    with v.lab.socket("t3", socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for _ in range(20):
+            s.sendto(b"\x04" + bytes(200), ("10.0.1.1", offer["port"]))
+    wait_for(lambda: v.community(1)["not_carried"] >= before + 20, "the stranger's datagrams to be counted")
+    assert [m["name"] for m in v.community(1)["offers"][0]["members"]] == ["t2"]
+    # A recording, played back after its maker has gone, brings nobody back.
+    v.nodes[1].end()
+    wait_for(lambda: not v.members(2), "good-bye to be heard", 1)
+    with v.lab.socket("t1", socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("10.0.1.1", recorded[-1][1][1]))
+        for p in recorded[-5:]:
+            s.sendto(p[3], ("10.0.1.2", 4041))
+    wait_for(lambda: v.community(2)["asked"] > 0, "the recording to be heard")
+    time_over = time.monotonic() + 0.5
+    wait_for(lambda: time.monotonic() > time_over or v.members(2), "half a second")
+    assert not v.members(2)
+
+
+def test_a_limit_holds(village):
+    v = village([LINK, None])
+    v.write_node(1, community="offer = w1\nlimit = 2M/1M")
+    v.start()
+    assert 1 < rate(v, "t2", 4) < 2.3
+
+
+def test_ipv6_lan(village):
+    v = village([LINK, None], family=6).start()
+    assert len(ping(v.lab, "t2", BEYOND4)) == 3
+
+
+def test_what_configurations_may_say(village):
+    v = village([LINK])
+    for line, words in (("offer = cable", "there is no"), ("share = 0%", "from 1%"), ("period = 1ms", "from 100ms"),
+                        ("neighbours = printer", "is not an address"), ("missed = 0", "missed")):
+        key, _, value = line.partition(" = ")
+        v.write_node(1, **({"period": value} if key == "period" else {"community": line}))
+        done = v.lab.run("t1", [v.exe, "node", "-c", v.folder / "t1.conf", "--check"], capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and words in done.stderr, done.stderr
