@@ -42,6 +42,7 @@ static const struct {
     [PLAIT_HTTP_PLAIT_BLOCK] = {"plait-block", false},
     [PLAIT_HTTP_PLAIT_SIZE] = {"plait-size", false},
     [PLAIT_HTTP_PLAIT_AT] = {"plait-at", false},
+    [PLAIT_HTTP_PLAIT_LIVE] = {"plait-live", false},
 };
 
 const char *plait_http_head_get(const struct plait_http_head *head, enum plait_http_field field, size_t *len)

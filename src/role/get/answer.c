@@ -9,6 +9,8 @@
 #include "plait_field.h"
 #include "units.h"
 
+#define LIVE_RETRY_NS (1 * PLAIT_S)
+
 static const struct {
     int status;
     const char *words;
@@ -122,6 +124,17 @@ static void read_whole(const struct plait_http_head *head, struct plait_answer *
         out->head.size = size;
 }
 
+/* Bytes of a file that is still being written are not yet a copy of anything: it is asked for again until it is closed.
+ */
+static bool is_half_written(const struct plait_http_head *head)
+{
+    size_t len, length_len;
+    const char *live = plait_http_head_get(head, PLAIT_HTTP_PLAIT_LIVE, &len);
+
+    (void)plait_http_head_get(head, PLAIT_HTTP_CONTENT_LENGTH, &length_len);
+    return len == 1 && live[0] == '1' && (head->status == 206 || length_len > 0);
+}
+
 static void read_unsatisfied(const struct plait_http_head *head, struct plait_answer *out)
 {
     struct plait_content_range range;
@@ -169,6 +182,12 @@ void plait_answer_read(const struct plait_http_head *head, int64_t now_unix_s, s
     if ((head->status == 200 || head->status == 206) && is_encoded(head)) {
         refuse(out, PLAIT_FETCH_END_REFUSED,
                "the server sends the file in another encoding than was asked for");
+        return;
+    }
+    if ((head->status == 200 || head->status == 206) && is_half_written(head)) {
+        refuse(out, PLAIT_FETCH_END_BUSY,
+               "the file is still being written there; waiting until it is closed");
+        out->retry_after_ns = LIVE_RETRY_NS;
         return;
     }
     switch (head->status) {
