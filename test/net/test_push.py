@@ -292,3 +292,18 @@ def test_a_lie_costs_only_the_liar(liars, plait, lie):
 @pytest.mark.parametrize("lie", ["wrong-bytes", "wrong-number", "other-size"])
 def test_a_majority_shows_who_lies(liars, plait, lie):
     get_until_asked(plait, liars(lie, "plain", "plain", film=LARGE), LARGE)
+
+
+def test_a_file_that_is_still_being_written_is_waited_for(serve, www, plait, place):
+    """Half a recording must not pose as a whole one."""
+    first, rest = noise(300_000, seed=7), noise(200_000, seed=8)
+    with open(www / "live", "wb", buffering=0) as f:
+        f.write(first)
+        server = serve("--user", "root", "--access-log", place / "live.log")
+        run = plait.start("get", "--json", "-o", "out", server.url("/live"))
+        wait_for(lambda: (place / "live.log").exists() and len(served(server, place, "live.log")) >= 3, "two looks", run)
+        assert not plait.file().exists()
+        f.write(rest)
+    result = run.finish(20)
+    assert result.status == 0, result
+    assert plait.file().read_bytes() == first + rest

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import threading
 import time
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,14 @@ def test_a_date_to_come_back_at_when_ours_is_earlier(plait, liar, data, clock):
     assert_file(plait.get("-o", "out", *server.urls(), env=clock.env), plait.file(), d)
 
 
+def test_a_date_is_by_the_clock_of_the_server(plait, liar, data, clock):
+    d = data(1 * MB)
+    later = {"last": 2, "status": 503, "text": "later", "retry_after": "date:2"}
+    server = liar({"file": str(d), "headers": [["Date", formatdate(usegmt=True)]], "rules": [later]})
+    clock.set(-5 * YEAR)
+    assert_file(plait.get("-o", "out", "--timeout", "8", server.url(), env=clock.env), plait.file(), d)
+
+
 def secure(liar, certificates, d, **more):
     cert, key = map(str, certificates.pairs["good"])
     return liar({"file": str(d), **more}, tls={"cert": cert, "key": key})
@@ -188,6 +197,7 @@ def test_others_fill_the_disk_meanwhile(plait, liar, data, disk):
     fill(disk / "ballast")
     server.release()
     assert_refused(run.finish(), out, 3, str(out), "space", "room")
+    assert_refused(plait.get("-o", out, server.url()), out, 3, "room")  # still full: what is there must survive that
     (disk / "ballast").unlink()
     before = server.sent()
     result = plait.get("-o", out, server.url())
@@ -202,6 +212,31 @@ def test_a_limit_on_the_size_of_files(plait, liar, data):
     done = subprocess.run(command, cwd=plait.folder, env=plait.env, capture_output=True, text=True, timeout=20)
     assert done.returncode == 3 and "out" in done.stderr, done
     assert not plait.file().exists()
+
+
+def has_read(run):
+    """Bytes it has read from files."""
+    try:
+        return int(Path("/proc/%d/io" % run.pid).read_text().split()[1])
+    except OSError:
+        return 0
+
+
+def test_stopped_while_it_looks_at_what_is_left(plait, liar):
+    """Much is there; the second run is stopped before it has read it all again."""
+    path, held = plait.folder / ".big", 120 * MB
+    with open(path, "wb") as f:
+        f.truncate(160 * MB)
+    server = liar({"file": str(path), "hold": held})
+    run = plait.start("get", "-o", "out", server.url())
+    wait_for(lambda: server.sent() >= held and kept_bytes(plait.partial()) > held - MB, "the hold", run)
+    run.kill(signal.SIGINT)
+    assert run.finish().status == 130
+    run = plait.start("get", "-o", "out", server.url())
+    wait_for(lambda: has_read(run) > 2 * MB, "the look at the partial file", run, every=0)
+    run.kill(signal.SIGINT)
+    assert run.finish().status == 130
+    assert kept_bytes(plait.partial()) > held - MB and plait.journal().exists()
 
 
 # The network and the machine.

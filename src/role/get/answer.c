@@ -150,10 +150,15 @@ static void read_unsatisfied(const struct plait_http_head *head, struct plait_an
 static void read_busy(const struct plait_http_head *head, int64_t now_unix_s, struct plait_answer *out)
 {
     uint64_t delay_s;
+    int64_t their_unix_s;
     size_t len;
-    const char *value = plait_http_head_get(head, PLAIT_HTTP_RETRY_AFTER, &len);
+    const char *value = plait_http_head_get(head, PLAIT_HTTP_DATE, &len);
 
+    /* A date is meant by the server's clock; ours may be wrong by years. */
+    if (plait_http_date_parse(value, len, &their_unix_s) == PLAIT_OK)
+        now_unix_s = their_unix_s;
     refuse_status(out, PLAIT_FETCH_END_BUSY, head->status);
+    value = plait_http_head_get(head, PLAIT_HTTP_RETRY_AFTER, &len);
     if (len > 0 && plait_retry_after_parse(value, len, now_unix_s, &delay_s) == PLAIT_OK)
         out->retry_after_ns = delay_s * PLAIT_S;
 }

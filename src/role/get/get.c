@@ -489,7 +489,9 @@ static bool is_of_use(const struct plait_get *g)
 {
     if (g->exit_status == PLAIT_GET_CONTENT)
         return false;
-    return g->sink_finishing || (g->journal != NULL && plait_journal_file_is_of_use(g->journal));
+    if (g->journal == NULL)
+        return g->resume_loaded; /* not gone on with yet: the journal that was found still is right */
+    return g->sink_finishing || plait_journal_file_is_of_use(g->journal);
 }
 
 static void say_kept(struct plait_get *g)

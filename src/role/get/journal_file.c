@@ -33,7 +33,8 @@ struct plait_journal_file {
     struct plait_journal_file_config config;
     int fd; /* −1 = not made yet */
     bool broken;
-    bool listed; /* some block, ever */
+    bool muted_of_use; /* not written any more, but good when it was muted */
+    bool listed;       /* some block, ever */
     uint32_t block_size;
     struct plait_tally tally;
     struct plait_work work;
@@ -243,13 +244,14 @@ void plait_journal_file_stop(struct plait_journal_file *jf, void (*stopped)(void
 
 void plait_journal_file_mute(struct plait_journal_file *jf)
 {
+    jf->muted_of_use |= plait_journal_file_is_of_use(jf);
     jf->broken = true;
     atomic_store(&jf->cancel, true);
 }
 
 bool plait_journal_file_is_of_use(const struct plait_journal_file *jf)
 {
-    return jf->listed && !jf->broken;
+    return jf->muted_of_use || (jf->listed && !jf->broken);
 }
 
 bool plait_journal_file_is_busy(const struct plait_journal_file *jf)
