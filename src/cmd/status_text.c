@@ -169,6 +169,23 @@ static const char *time_text(const json_t *o, char out[PLAIT_QUANTITY_MAX])
     return plait_quantity_time((uint64_t)(number_of(o, "up_for") * 1e9), out);
 }
 
+/* The active list of each LAN. */
+static void print_lans(FILE *to, const json_t *lans)
+{
+    json_t *lan, *name;
+    size_t i, k;
+
+    json_array_foreach(lans, i, lan)
+    {
+        fprintf(to, "LAN %lld:", (long long)json_integer_value(json_object_get(lan, "lan")));
+        json_array_foreach(json_object_get(lan, "active"), k, name)
+        {
+            fprintf(to, " %s", json_string_value(name));
+        }
+        fputc('\n', to);
+    }
+}
+
 void plait_status_print(FILE *to, const json_t *status)
 {
     char time[PLAIT_QUANTITY_MAX];
@@ -185,6 +202,7 @@ void plait_status_print(FILE *to, const json_t *status)
     }
     const json_t *nodes = json_object_get(status, "nodes");
     fprintf(to, ", %zu of %d nodes here\n", json_array_size(nodes), (int)number_of(status, "known_nodes"));
+    print_lans(to, json_object_get(status, "lans"));
     json_array_foreach(nodes, i, node)
     {
         fprintf(to, "\nnode %s: %s, up %s", text_of(node, "name"), text_of(node, "state"),

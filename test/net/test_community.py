@@ -144,6 +144,42 @@ def by_turns(seen, outgoing):
 SEALED = 14 + 14 + 16  # around an inner packet: the clear front, the inner header, the tag
 
 
+def echo(listener, count):
+    try:
+        for _ in range(count):
+            data, source = listener.recvfrom(2048)
+            listener.sendto(data, source)
+    except OSError:
+        pass
+
+
+def test_fixed_weights_in_both_directions(village):
+    """A = 2, B = 1, C = 2: of full packets they carry two, one and two fifths."""
+    v = village([LINK, LINK, LINK, None])
+    for i, weight in ((1, 2), (2, 1), (3, 2)):
+        v.write_node(i, weight=weight)
+    v.start()
+    count = 1500
+    with (v.lab.socket("beyond", socket.AF_INET, socket.SOCK_DGRAM) as listener,
+          v.lab.socket("t4", socket.AF_INET, socket.SOCK_DGRAM) as client):
+        listener.bind((BEYOND4, 7000))
+        listener.settimeout(5)
+        threading.Thread(target=echo, args=(listener, count), daemon=True).start()
+        client.settimeout(0.001)
+        got = 0
+        for _ in range(count):
+            client.sendto(bytes(1000), (BEYOND4, 7000))
+            try:
+                got += len(client.recv(2048)) == 1000
+            except TimeoutError:
+                pass
+    offers = [v.community(i)["offers"][0] for i in (1, 2, 3)]
+    for direction in ("up_bytes", "down_bytes"):
+        carried = [o[direction] for o in offers]
+        shares = [c / sum(carried) for c in carried]
+        assert all(abs(a - b) < 0.04 for a, b in zip(shares, (0.4, 0.2, 0.4))), (direction, shares)
+
+
 # who is there, and who is gone
 
 
@@ -176,6 +212,9 @@ def test_one_without_a_link_has_more_than_any_one_link(village):
     v = village([LINK, LINK, None]).start()
     assert ping(v.lab, "t3", BEYOND4)
     assert v.members(3) == {"t1", "t2"} and v.members(1) == {"t2", "t3"}
+    assert [(lan["lan"], sorted(lan["active"])) for lan in v.status("hub")["lans"]] == [(15, ["t1", "t2", "t3"])]
+    shown = v.command("status", "--control", v.folder / "t3.sock")
+    assert re.search(r"^ +t2 +10\.0\.1\.2 +\d+ +0 +auto +auto +[0-9.]+[kMG] up$", shown, re.M), shown
     assert rate(v, "t3", 4) > 11  # one link has 10
     carried = {o["uplink"]: o["down_bytes"] for i in (1, 2) for o in v.community(i)["offers"]}
     assert min(carried.values()) > 500_000, carried
@@ -191,6 +230,17 @@ def test_who_leaves_and_who_is_killed(village):
     v.start_node(2)
     wait_for(lambda: v.members(4) == {"t2", "t3"}, "one that was killed to be back", 5)
     v.wait_up(4, 2)
+
+
+def test_a_neighbour_that_swallows_everything(village):
+    """It goes on announcing itself; it is found out by its silence, and tried again."""
+    v = village([LINK, LINK, None]).start()
+    v.lab.set("w1", "loss 100%")
+    assert len(ping(v.lab, "t3", BEYOND4, count=50, every=0.02)) >= 25  # half a second of outage at most
+    wait_for(lambda: len(v.up(3)) == 1, "the bad neighbour to be found out")
+    assert v.members(3) == {"t1", "t2"}
+    v.lab.set("w1", "loss 0%")
+    v.wait_up(3, 2)
 
 
 def test_strangers_and_recordings(village):
@@ -232,6 +282,36 @@ def test_a_limit_holds(village):
     v.write_node(1, community="offer = w1\nlimit = 2M/1M")
     v.start()
     assert 1 < rate(v, "t2", 4) < 2.3
+
+
+def test_members_share_a_limit(village):
+    v = village([LINK, None, None])
+    v.write_node(1, community="offer = w1\nlimit = 8M/4M")
+    v.start()
+    got = {}
+    threads = [threading.Thread(target=lambda i=i: got.update({i: rate(v, f"t{i}", 5, 5000 + i)})) for i in (2, 3)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sum(got.values()) > 5 and min(got.values()) > 0.35 * sum(got.values()), got
+
+
+def test_a_quota_ends_the_offer(village):
+    v = village([LINK, None])
+    v.write_node(1, community="offer = w1\nquota = 100k/month")
+    v.start()
+    ping(v.lab, "t2", BEYOND4, count=1500, every=0.001, timeout=0.5)
+    v.nodes[1].wait_said("its quota is used up")
+    wait_for(lambda: not v.up(2) and not v.community(1)["offers"], "the offer to be withdrawn")
+
+
+def test_neighbours_that_are_told_one_by_one(village):
+    v = village([LINK, None])
+    v.write_node(1, community="offer = w1\nport = 4100\nneighbours = 10.0.1.2:4200")
+    v.write_node(2, community="port = 4200\nneighbours = 10.0.1.9, 10.0.1.255:4100")
+    v.start()
+    assert v.members(1) == {"t2"} and v.members(2) == {"t1"}
 
 
 def test_ipv6_lan(village):

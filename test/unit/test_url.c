@@ -7,13 +7,17 @@
 
 #include <cmocka.h>
 
+#include <stdbool.h>
+
 #include "units.h"
 #include "url.h"
 
 /* Frees `got`. NULL stands for no URL. */
 static void assert_is(char *got, const char *want, const char *what)
 {
-    if ((got == NULL) != (want == NULL) || (got != NULL && strcmp(got, want) != 0))
+    bool same = got == NULL || want == NULL ? got == want : strcmp(got, want) == 0;
+
+    if (!same)
         fail_msg("%s: %s instead of %s", what, got != NULL ? got : "none", want != NULL ? want : "none");
     free(got);
 }

@@ -91,6 +91,38 @@ json_t *plait_worker_status(struct plait_hub_worker *w)
                      plait_port_report(&w->port), "unsent", (json_int_t)w->outbox.lost);
 }
 
+static json_t *find_lan(json_t *lans, json_int_t number)
+{
+    json_t *lan;
+    size_t i;
+
+    json_array_foreach(lans, i, lan)
+    {
+        if (json_integer_value(json_object_get(lan, "lan")) == number)
+            return lan;
+    }
+    lan = json_pack("{s:I, s:[]}", "lan", number, "active");
+    json_array_append_new(lans, lan);
+    return lan;
+}
+
+/* Who is connected, by LAN. */
+static json_t *list_lans(const json_t *nodes)
+{
+    json_t *lans = json_array(), *node;
+    size_t i;
+
+    json_array_foreach(nodes, i, node)
+    {
+        const json_t *lan = json_object_get(node, "lan");
+        const char *state = json_string_value(json_object_get(node, "state"));
+        if (json_is_integer(lan) && state != NULL && strcmp(state, "connected") == 0)
+            json_array_append(json_object_get(find_lan(lans, json_integer_value(lan)), "active"),
+                              json_object_get(node, "name"));
+    }
+    return lans;
+}
+
 json_t *plait_hub_status(struct plait_hub *h)
 {
     json_t *nodes = json_array(), *workers = json_array();
@@ -103,8 +135,9 @@ json_t *plait_hub_status(struct plait_hub *h)
         json_decref(w->answer);
         w->answer = NULL;
     }
-    return json_pack("{s:s, s:s, s:s, s:f, s:i, s:s, s:i, s:o, s:o}", "role", "hub", "version", PLAIT_VERSION,
-                     "state", "up", "up_for", plait_to_s(plait_since(h->loop.now, h->started_at)), "mtu",
-                     (int)h->table->settings->mtu, "interface", h->table->settings->interface, "known_nodes",
-                     (int)h->table->settings->node_count, "nodes", nodes, "workers", workers);
+    return json_pack(
+        "{s:s, s:s, s:s, s:f, s:i, s:s, s:i, s:o, s:o, s:o}", "role", "hub", "version", PLAIT_VERSION,
+        "state", "up", "up_for", plait_to_s(plait_since(h->loop.now, h->started_at)), "mtu",
+        (int)h->table->settings->mtu, "interface", h->table->settings->interface, "known_nodes",
+        (int)h->table->settings->node_count, "lans", list_lans(nodes), "nodes", nodes, "workers", workers);
 }

@@ -321,7 +321,7 @@ static bool is_over(const struct plait_carry_flow *f, bool idle)
 
     return plait_community_find(c->membership, f->instance) == NULL ||
            (idle && plait_since(c->node->loop.now, f->used_at) > IDLE) ||
-           memcmp(&f->source, &f->offer->uplink->source, sizeof f->source) != 0;
+           !plait_udp_address_equal(&f->source, &f->offer->uplink->source);
 }
 
 void plait_offers_sweep(struct plait_node_community *c, bool idle)
