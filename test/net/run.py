@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-WORKERS = 3
+WORKERS = 4
 AGAIN_MAX = 8  # more than these are no accident
 NEVER_AGAIN = re.compile(r"test_(lies|conflict|resume|metalink|no_ranges|pipe)\.py")  # a wrong byte now and then is a wrong byte
 COUNTED = ("passed", "failed", "errors", "skipped")
