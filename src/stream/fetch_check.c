@@ -611,12 +611,14 @@ void sizes_decide(struct plait_fetch *f, uint64_t now)
         }
     }
     bool open = size_votes_open(f, now, f->sources[held].held_since);
-    if (most > second + 1 || (most > second && !open))
+    if (most > second + 1 || (most > second && !open)) {
         choose_size(f, best);
-    else if (!open && with_ours != PLAIT_FETCH_NO_SOURCE)
+    } else if (!open && with_ours != PLAIT_FETCH_NO_SOURCE) {
         undecided(f, with_ours, held, 0, PLAIT_FETCH_FAIL_SIZES);
-    else if (!open)
+        sizes_decide(f, now); /* among one less: nothing else may happen that would ask again */
+    } else if (!open) {
         choose_size(f, f->sources[held].size);
+    }
 }
 
 void source_state_size(struct plait_fetch *f, uint64_t now, int source, uint64_t size)

@@ -38,13 +38,6 @@ def failures(output):
     return [m.split(" - ")[0] for m in re.findall(r"^(?:FAILED|ERROR) (.*)$", output, re.M)]
 
 
-def is_late(name, outputs):
-    """Whether the test failed because a program did not come to its end in time: that is no wrong byte."""
-    case = re.escape(name.rpartition("::")[2])
-    found = [re.search(r"^_+ %s _+$(.*?)(?=^_{3,} .* _+$|^=+ )" % case, output, re.M | re.S) for output in outputs]
-    return any(m and "did not end within" in m[1] for m in found)
-
-
 def alone(names, args):
     """Runs the tests again, one after the other; returns what failed twice."""
     here = Path(__file__).resolve().parent
@@ -79,7 +72,7 @@ def main():
     sums = [sum(c) for c in zip(*map(counts, outputs))]
     failed = [name for output in outputs for name in failures(output)]
     chosen = any(Path(a.partition("::")[0]).exists() for a in options)
-    final = any(NEVER_AGAIN.search(name) and not is_late(name, outputs) for name in failed)
+    final = any(NEVER_AGAIN.search(name) for name in failed)
     if 0 < len(failed) <= AGAIN_MAX and not chosen and not final:
         twice = alone(failed, options)
         sums = [sums[0] + len(failed) - twice, twice, 0, sums[3]]

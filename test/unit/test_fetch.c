@@ -416,6 +416,21 @@ static void sizes_differ(void **unused)
     assert_good(&w, run(&w, s, 3, plain));
 }
 
+/* Without a majority the preferred source is tried first, also where it was the last to answer. */
+static void sizes_differ_and_the_digest_is_known(void **unused)
+{
+    struct world w;
+    struct server s[2] = {good(), good()};
+    struct plait_fetch_config config = {.digest_known = true};
+
+    (void)unused;
+    s[1].size = SIZE + 1000;
+    for (uint64_t latency_ms = 1; latency_ms <= 60; latency_ms++) {
+        s[1].latency_ms = latency_ms;
+        assert_good(&w, run(&w, s, 2, config));
+    }
+}
+
 static void refused_sources_are_left_out(void **unused)
 {
     struct world w;
@@ -580,6 +595,7 @@ int main(void)
         cmocka_unit_test(nothing_fits_the_digest),
         cmocka_unit_test(a_wrong_piece_is_fetched_from_another),
         cmocka_unit_test(sizes_differ),
+        cmocka_unit_test(sizes_differ_and_the_digest_is_known),
         cmocka_unit_test(refused_sources_are_left_out),
         cmocka_unit_test(without_ranges),
         cmocka_unit_test(a_version_that_changes),
