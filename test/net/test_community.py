@@ -134,13 +134,18 @@ def test_the_seed_s_appendices(village):
 
 
 def by_turns(seen, outgoing):
-    """The neighbours by which sealed packets with a number of three characters within went, in order; what leaves at
-    once may be seen as one."""
+    """The neighbours by which sealed packets with a number of three characters within went, in order."""
     size = SEALED + 28 + 3  # IP, UDP, the number
-    return [p[2 if outgoing else 1][0] for p in seen if p[0] == outgoing and p[3][:1] == b"\x04" and len(p[3]) % size == 0
-            for _ in range(len(p[3]) // size)]
+    return [p[2 if outgoing else 1][0] for p in seen if p[0] == outgoing and p[3][:1] == b"\x04"
+            for datagram in apart(p[3]) if len(datagram) == size]
 
 
+def apart(train):
+    """What left at once is seen as one: the datagrams in it, each with the same type, path and session in front."""
+    return [train[:FRONT] + rest for rest in train.split(train[:FRONT])[1:]]
+
+
+FRONT = 6
 SEALED = 14 + 14 + 16  # around an inner packet: the clear front, the inner header, the tag
 
 
