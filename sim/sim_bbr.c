@@ -17,16 +17,6 @@
 #define MSS          1448.0
 #define QUANTA       3
 
-static double max_d(double a, double b)
-{
-    return a > b ? a : b;
-}
-
-static double min_d(double a, double b)
-{
-    return a < b ? a : b;
-}
-
 void plait_sim_bbr_init(struct plait_sim_bbr *b, uint32_t initial)
 {
     *b = (struct plait_sim_bbr){.initial = initial,
@@ -109,9 +99,9 @@ static void update_extra(struct plait_sim_bbr *b, uint64_t now, const struct pla
         b->epoch_ns = now;
     }
     b->epoch_acked += s->acked;
-    double extra = min_d(b->epoch_acked - expected, b->cwnd);
+    double extra = plait_min_d(b->epoch_acked - expected, b->cwnd);
 
-    b->extra[b->extra_at] = max_d(b->extra[b->extra_at], extra);
+    b->extra[b->extra_at] = plait_max_d(b->extra[b->extra_at], extra);
 }
 
 /* ---- the model's bounds ---- */
@@ -127,7 +117,7 @@ static double quantum(const struct plait_sim_bbr *b)
 {
     double segments = b->pacing_rate / 1024;
 
-    return segments > 2 ? min_d(segments, 44) : 2;
+    return segments > 2 ? plait_min_d(segments, 44) : 2;
 }
 
 static double target(const struct plait_sim_bbr *b, double gain)
@@ -193,7 +183,7 @@ static void save_cwnd(struct plait_sim_bbr *b)
     if (!b->recovering && b->mode != PLAIT_SIM_BBR_RTT)
         b->cwnd_before = b->cwnd;
     else
-        b->cwnd_before = max_d(b->cwnd_before, b->cwnd);
+        b->cwnd_before = plait_max_d(b->cwnd_before, b->cwnd);
 }
 
 static void update_min_rtt(struct plait_sim_bbr *b, uint64_t now, const struct plait_sim_bbr_sample *s)
@@ -219,7 +209,7 @@ static void update_min_rtt(struct plait_sim_bbr *b, uint64_t now, const struct p
         b->probe_round_done |= b->round_start;
         if (b->probe_round_done && now > b->probe_done_at) {
             b->min_rtt_at = now;
-            b->cwnd = max_d(b->cwnd, b->cwnd_before);
+            b->cwnd = plait_max_d(b->cwnd, b->cwnd_before);
             if (b->full)
                 enter_bw(b, now);
             else
@@ -254,7 +244,7 @@ static void set_gains(struct plait_sim_bbr *b)
 static bool recover(struct plait_sim_bbr *b, const struct plait_sim_bbr_sample *s)
 {
     if (s->lost > 0)
-        b->cwnd = max_d(b->cwnd - s->lost, 1);
+        b->cwnd = plait_max_d(b->cwnd - s->lost, 1);
     if (s->in_recovery && !b->recovering) {
         save_cwnd(b);
         b->recovering = b->conserving = true;
@@ -262,11 +252,11 @@ static bool recover(struct plait_sim_bbr *b, const struct plait_sim_bbr_sample *
         b->cwnd = s->pipe + s->acked;
     } else if (!s->in_recovery && b->recovering) {
         b->recovering = b->conserving = false;
-        b->cwnd = max_d(b->cwnd, b->cwnd_before);
+        b->cwnd = plait_max_d(b->cwnd, b->cwnd_before);
     }
     if (!b->conserving)
         return false;
-    b->cwnd = max_d(b->cwnd, s->pipe + s->acked);
+    b->cwnd = plait_max_d(b->cwnd, s->pipe + s->acked);
     return true;
 }
 
@@ -275,15 +265,15 @@ static void set_cwnd(struct plait_sim_bbr *b, const struct plait_sim_bbr_sample 
     if (s->acked > 0 && !recover(b, s)) {
         double most = target(b, b->cwnd_gain);
         if (b->full) {
-            most += min_d(max_d(b->extra[0], b->extra[1]), bandwidth(b) * EXTRA_MAX_S);
-            b->cwnd = min_d(b->cwnd + s->acked, most);
+            most += plait_min_d(plait_max_d(b->extra[0], b->extra[1]), bandwidth(b) * EXTRA_MAX_S);
+            b->cwnd = plait_min_d(b->cwnd + s->acked, most);
         } else if (b->cwnd < most || s->delivered < 2 * b->initial) {
             b->cwnd += s->acked;
         }
-        b->cwnd = max_d(b->cwnd, CWND_MIN);
+        b->cwnd = plait_max_d(b->cwnd, CWND_MIN);
     }
     if (b->mode == PLAIT_SIM_BBR_RTT)
-        b->cwnd = min_d(b->cwnd, CWND_MIN);
+        b->cwnd = plait_min_d(b->cwnd, CWND_MIN);
 }
 
 void plait_sim_bbr_on_ack(struct plait_sim_bbr *b, uint64_t now, const struct plait_sim_bbr_sample *s)

@@ -8,11 +8,6 @@
 #define HYSTART_LEAST 16 /* segments of window below which slow start is not left early */
 #define HYSTART_SEEN  8  /* samples of a round before its least means something */
 
-static double max_d(double a, double b)
-{
-    return a > b ? a : b;
-}
-
 /* Cube root by Newton, a fixed number of steps: the same bits on every compiler and libm. */
 static double cube_root(double v)
 {
@@ -41,7 +36,7 @@ bool plait_sim_cc_slow_start(const struct plait_sim_cc *cc)
 static void begin_epoch(struct plait_sim_cc *cc, uint64_t now)
 {
     cc->epoch_ns = plait_max_u64(now, 1);
-    cc->origin = max_d(cc->w_max, cc->cwnd);
+    cc->origin = plait_max_d(cc->w_max, cc->cwnd);
     cc->k_s = cube_root((cc->origin - cc->cwnd) / CUBIC_C);
     cc->w_reno = cc->cwnd;
 }
@@ -59,8 +54,8 @@ static void grow_cubic(struct plait_sim_cc *cc, uint64_t now, uint32_t acked, ui
     if (target > cc->cwnd)
         cc->cwnd += (target - cc->cwnd) / cc->cwnd * acked;
     if (cc->eager && cc->w_max <= 0)
-        cc->cwnd = max_d(cc->cwnd, before + acked / 20.0);
-    cc->cwnd = max_d(cc->cwnd, cc->w_reno);
+        cc->cwnd = plait_max_d(cc->cwnd, before + acked / 20.0);
+    cc->cwnd = plait_max_d(cc->cwnd, cc->w_reno);
 }
 
 void plait_sim_cc_on_ack(struct plait_sim_cc *cc, uint64_t now, uint32_t acked, uint64_t min_rtt)
@@ -97,7 +92,7 @@ void plait_sim_cc_on_loss(struct plait_sim_cc *cc)
     double beta = cc->kind == PLAIT_SIM_CC_CUBIC ? CUBIC_BETA : RENO_BETA;
 
     cc->w_max = cc->cwnd < cc->w_max ? cc->cwnd * (1 + CUBIC_BETA) / 2 : cc->cwnd;
-    cc->ssthresh = max_d(cc->cwnd * beta, 2);
+    cc->ssthresh = plait_max_d(cc->cwnd * beta, 2);
     cc->epoch_ns = 0;
 }
 
@@ -113,8 +108,8 @@ void plait_sim_cc_on_restart(struct plait_sim_cc *cc, uint64_t idle, uint64_t rt
 {
     double least = cc->initial;
 
-    cc->ssthresh = max_d(cc->ssthresh, cc->cwnd * 3 / 4);
+    cc->ssthresh = plait_max_d(cc->ssthresh, cc->cwnd * 3 / 4);
     for (; idle > rto && cc->cwnd > least; idle -= rto)
-        cc->cwnd = max_d(cc->cwnd / 2, least);
+        cc->cwnd = plait_max_d(cc->cwnd / 2, least);
     cc->epoch_ns = 0;
 }

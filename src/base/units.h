@@ -27,6 +27,16 @@ static inline uint64_t plait_max_u64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+static inline double plait_min_d(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static inline double plait_max_d(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 static inline uint64_t plait_clamp_u64(uint64_t v, uint64_t lo, uint64_t hi)
 {
     return v < lo ? lo : v > hi ? hi : v;

@@ -6,34 +6,15 @@
 #include <string.h>
 #include <strings.h>
 
+#include "decimal.h"
 #include "units.h"
-
-/* Digits and at most one point: strtod alone would also take signs, hexadecimal and infinity. */
-static int parse_number(const char *text, double *value, const char **end)
-{
-    size_t digits = strspn(text, "0123456789"), len = digits;
-    char number[32];
-
-    if (text[len] == '.') {
-        size_t fraction = strspn(text + len + 1, "0123456789");
-        digits += fraction;
-        len += 1 + fraction;
-    }
-    if (digits == 0 || len >= sizeof number)
-        return PLAIT_ERR_FORMAT;
-    memcpy(number, text, len);
-    number[len] = '\0';
-    *value = strtod(number, NULL);
-    *end = text + len;
-    return PLAIT_OK;
-}
 
 int plait_quantity_parse_bytes(const char *text, uint64_t *bytes)
 {
     static const char units[] = "kmgt";
     double value;
     const char *end, *unit;
-    int err = parse_number(text, &value, &end);
+    int err = plait_decimal_parse(text, &value, &end);
 
     if (err != PLAIT_OK)
         return err;
@@ -54,7 +35,7 @@ int plait_quantity_parse_seconds(const char *text, uint64_t *ns)
 {
     double value;
     const char *end;
-    int err = parse_number(text, &value, &end);
+    int err = plait_decimal_parse(text, &value, &end);
 
     if (err != PLAIT_OK)
         return err;

@@ -1,6 +1,6 @@
-#include "exchange.h"
+#include "inquiry.h"
 
-void plait_exchange_on_control(struct plait_exchange *x, uint64_t now, const uint8_t *bytes, size_t len)
+void plait_inquiry_on_control(struct plait_inquiry *x, uint64_t now, const uint8_t *bytes, size_t len)
 {
     struct plait_tell t;
 
@@ -25,7 +25,7 @@ static void send(struct plait_bond *bond, uint64_t now, const struct plait_tell 
     (void)len;
 }
 
-void plait_exchange_answer(struct plait_exchange *x, struct plait_bond *bond, uint64_t now)
+void plait_inquiry_answer(struct plait_inquiry *x, struct plait_bond *bond, uint64_t now)
 {
     struct plait_tell t = {.kind = PLAIT_TELL_PATHS};
     struct plait_bond_path_info info;
@@ -47,20 +47,20 @@ void plait_exchange_answer(struct plait_exchange *x, struct plait_bond *bond, ui
     send(bond, now, &t);
 }
 
-bool plait_exchange_ask(struct plait_exchange *x, struct plait_bond *bond, uint64_t now)
+bool plait_inquiry_ask(struct plait_inquiry *x, struct plait_bond *bond, uint64_t now)
 {
     static const struct plait_tell ask = {.kind = PLAIT_TELL_ASK};
 
-    if (x->other_at != 0 && plait_since(now, x->other_at) < PLAIT_EXCHANGE_FRESH)
+    if (x->other_at != 0 && plait_since(now, x->other_at) < PLAIT_INQUIRY_FRESH)
         return false;
-    if (x->asked_at == 0 || plait_since(now, x->asked_at) > PLAIT_EXCHANGE_FRESH) {
+    if (x->asked_at == 0 || plait_since(now, x->asked_at) > PLAIT_INQUIRY_FRESH) {
         x->asked_at = now;
         send(bond, now, &ask);
     }
     return true;
 }
 
-const struct plait_tell *plait_exchange_other(const struct plait_exchange *x, uint64_t now)
+const struct plait_tell *plait_inquiry_other(const struct plait_inquiry *x, uint64_t now)
 {
-    return x->other_at != 0 && plait_since(now, x->other_at) < PLAIT_EXCHANGE_GOOD ? &x->other : NULL;
+    return x->other_at != 0 && plait_since(now, x->other_at) < PLAIT_INQUIRY_GOOD ? &x->other : NULL;
 }

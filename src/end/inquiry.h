@@ -2,8 +2,8 @@
  * What plait status tells of the direction in which the other end sends: asked for when somebody wants to know, and
  * good for some seconds.
  */
-#ifndef PLAIT_END_EXCHANGE_H
-#define PLAIT_END_EXCHANGE_H
+#ifndef PLAIT_END_INQUIRY_H
+#define PLAIT_END_INQUIRY_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,10 +13,10 @@
 #include "tell.h"
 #include "units.h"
 
-#define PLAIT_EXCHANGE_FRESH (1 * PLAIT_S) /* not asked for again */
-#define PLAIT_EXCHANGE_GOOD  (5 * PLAIT_S)
+#define PLAIT_INQUIRY_FRESH (1 * PLAIT_S) /* not asked for again */
+#define PLAIT_INQUIRY_GOOD  (5 * PLAIT_S)
 
-struct plait_exchange {
+struct plait_inquiry {
     bool was_asked;    /* by the other end */
     uint64_t asked_at; /* we did; 0 = never */
     uint64_t other_at; /* the answer came; 0 = never */
@@ -24,12 +24,12 @@ struct plait_exchange {
 };
 
 /* A CONTROL message came. Anything but what tell.h has is left alone. */
-void plait_exchange_on_control(struct plait_exchange *x, uint64_t now, const uint8_t *bytes, size_t len);
+void plait_inquiry_on_control(struct plait_inquiry *x, uint64_t now, const uint8_t *bytes, size_t len);
 /* Answers where the other end has asked; outside of the bond's callbacks. */
-void plait_exchange_answer(struct plait_exchange *x, struct plait_bond *bond, uint64_t now);
+void plait_inquiry_answer(struct plait_inquiry *x, struct plait_bond *bond, uint64_t now);
 /* Asks, unless there is a fresh answer. Returns whether one is awaited. */
-bool plait_exchange_ask(struct plait_exchange *x, struct plait_bond *bond, uint64_t now);
+bool plait_inquiry_ask(struct plait_inquiry *x, struct plait_bond *bond, uint64_t now);
 /* What the other end has said, or NULL where that is too old. */
-const struct plait_tell *plait_exchange_other(const struct plait_exchange *x, uint64_t now);
+const struct plait_tell *plait_inquiry_other(const struct plait_inquiry *x, uint64_t now);
 
 #endif

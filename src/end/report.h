@@ -2,7 +2,7 @@
  * What `plait status` tells of a tunnel, as JSON (plait-status(1) describes the members).
  *
  * Rates are bytes a second, times milliseconds, shares parts of 1. `up` is from the node to the hub, `down` back,
- * at either end; what only the other end of the tunnel knows is there where it has told us (exchange.h).
+ * at either end; what only the other end of the tunnel knows is there where it has told us (inquiry.h).
  */
 #ifndef PLAIT_END_REPORT_H
 #define PLAIT_END_REPORT_H

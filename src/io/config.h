@@ -75,6 +75,9 @@ int plait_config_fail(struct plait_config_section *s, const char *key, size_t i,
 PLAIT_PRINTF(2, 3)
 int plait_config_fail_section(struct plait_config_section *s, const char *format, ...);
 
+/* From 1 to `size` − 1 characters, terminated. */
+PLAIT_MUST_USE int plait_config_get_text(struct plait_config_section *s, const char *key, char *out,
+                                         size_t size);
 /* yes/no, true/false, on/off, 1/0 */
 PLAIT_MUST_USE int plait_config_get_flag(struct plait_config_section *s, const char *key, bool *out);
 /* Digits only, min ≤ value ≤ max. */

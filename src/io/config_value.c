@@ -8,35 +8,16 @@
 #include <strings.h>
 
 #include "config.h"
+#include "decimal.h"
 #include "units.h"
 
 #define RATE_HINT "allowed: bits a second as in 800k, 10M or 2.5G"
 #define TIME_HINT "allowed: a time as in 300ms, 5s, 5m, 2h or 1d"
 
-/* Digits and at most one point: strtod alone would also take signs, hexadecimal and infinity. */
-static int parse_decimal(const char *text, double *value, const char **end)
-{
-    size_t len = strspn(text, "0123456789"), digits = len;
-    char number[32];
-
-    if (text[len] == '.') {
-        size_t fraction = strspn(text + len + 1, "0123456789");
-        digits += fraction;
-        len += 1 + fraction;
-    }
-    if (digits == 0 || len >= sizeof number)
-        return PLAIT_ERR_FORMAT;
-    memcpy(number, text, len);
-    number[len] = '\0';
-    *value = strtod(number, NULL);
-    *end = text + len;
-    return PLAIT_OK;
-}
-
 /* A decimal and perhaps one of `units`, each a thousand times the one before. */
 static int parse_scaled(const char *text, const char *units, double *value, const char **end)
 {
-    int err = parse_decimal(text, value, end);
+    int err = plait_decimal_parse(text, value, end);
     const char *unit;
 
     if (err != PLAIT_OK || **end == '\0')
@@ -54,6 +35,18 @@ static bool is_one_of(const char *text, const char *a, const char *b, const char
 {
     return strcasecmp(text, a) == 0 || strcasecmp(text, b) == 0 || strcasecmp(text, c) == 0 ||
            strcmp(text, d) == 0;
+}
+
+int plait_config_get_text(struct plait_config_section *s, const char *key, char *out, size_t size)
+{
+    const char *text = plait_config_text(s, key);
+
+    if (text == NULL)
+        return PLAIT_OK;
+    if (text[0] == '\0' || strlen(text) >= size)
+        return plait_config_fail(s, key, 0, "from 1 to %zu characters", size - 1);
+    memcpy(out, text, strlen(text) + 1);
+    return PLAIT_OK;
 }
 
 int plait_config_get_flag(struct plait_config_section *s, const char *key, bool *out)
@@ -146,7 +139,7 @@ static int parse_weight(const char *text, double *out)
 {
     double value;
     const char *end;
-    int err = parse_decimal(text, &value, &end);
+    int err = plait_decimal_parse(text, &value, &end);
 
     if (err != PLAIT_OK || *end != '\0')
         return PLAIT_ERR_FORMAT;
@@ -237,7 +230,7 @@ int plait_config_parse_time(const char *text, uint64_t *ns)
     } units[] = {{"ms", 1e-3}, {"", 1}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}};
     double value;
     const char *end;
-    int err = parse_decimal(text, &value, &end);
+    int err = plait_decimal_parse(text, &value, &end);
 
     if (err != PLAIT_OK)
         return err;

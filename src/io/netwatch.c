@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "rtattrs.h"
 #include "rtnl.h"
 
 #define BUFFER_BYTES  (32 * 1024)
@@ -43,26 +44,6 @@ struct plait_netwatch {
     bool ask_routes; /* again */
     char buffer[BUFFER_BYTES] __attribute__((aligned(8)));
 };
-
-struct attributes {
-    const struct nlattr *at[64];
-};
-
-static int on_attribute(const struct nlattr *attr, void *ctx)
-{
-    struct attributes *a = ctx;
-
-    if (mnl_attr_get_type(attr) < sizeof a->at / sizeof a->at[0])
-        a->at[mnl_attr_get_type(attr)] = attr;
-    return MNL_CB_OK;
-}
-
-static uint32_t u32_of(const struct attributes *a, unsigned type, uint32_t otherwise)
-{
-    if (a->at[type] == NULL || mnl_attr_validate(a->at[type], MNL_TYPE_U32) < 0)
-        return otherwise;
-    return mnl_attr_get_u32(a->at[type]);
-}
 
 static struct plait_netwatch_link *find_link(struct plait_netwatch *w, unsigned index)
 {
@@ -96,7 +77,7 @@ static void on_link(struct plait_netwatch *w, const struct nlmsghdr *h)
 {
     const struct ifinfomsg *m = mnl_nlmsg_get_payload(h);
     struct plait_netwatch_link now = {.index = (unsigned)m->ifi_index}, *link;
-    struct attributes a = {0};
+    struct plait_rtattrs a;
 
     if (m->ifi_family != AF_UNSPEC) /* of a bridge's ports */
         return;
@@ -104,12 +85,12 @@ static void on_link(struct plait_netwatch *w, const struct nlmsghdr *h)
         drop_link(w, now.index);
         return;
     }
-    mnl_attr_parse(h, sizeof *m, on_attribute, &a);
+    plait_rtattrs_read(h, sizeof *m, &a);
     if (a.at[IFLA_IFNAME] == NULL || mnl_attr_validate(a.at[IFLA_IFNAME], MNL_TYPE_NUL_STRING) < 0)
         return;
     strncpy(now.name, mnl_attr_get_str(a.at[IFLA_IFNAME]), sizeof now.name - 1);
     now.up = (m->ifi_flags & IFF_UP) != 0 && (m->ifi_flags & IFF_RUNNING) != 0;
-    now.mtu = u32_of(&a, IFLA_MTU, 0);
+    now.mtu = plait_rtattrs_u32(&a, IFLA_MTU, 0);
     link = find_link(w, now.index);
     if (link == NULL && w->link_count < PLAIT_NETWATCH_LINKS_MAX) {
         link = &w->links[w->link_count++];
@@ -135,20 +116,20 @@ static void on_address(struct plait_netwatch *w, const struct nlmsghdr *h)
 {
     const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
     struct address now = {.index = m->ifa_index}, *known;
-    struct attributes a = {0};
+    struct plait_rtattrs a;
     const struct nlattr *text;
     uint32_t flags;
 
     if (m->ifa_family != AF_INET && m->ifa_family != AF_INET6)
         return;
-    mnl_attr_parse(h, sizeof *m, on_attribute, &a);
+    plait_rtattrs_read(h, sizeof *m, &a);
     text = a.at[IFA_LOCAL] != NULL ? a.at[IFA_LOCAL] : a.at[IFA_ADDRESS];
     if (text == NULL || mnl_attr_get_payload_len(text) != (m->ifa_family == AF_INET ? 4 : 16))
         return;
     now.prefix.family = m->ifa_family;
     now.prefix.bits = m->ifa_prefixlen;
     memcpy(now.prefix.address, mnl_attr_get_payload(text), mnl_attr_get_payload_len(text));
-    flags = u32_of(&a, IFA_FLAGS, m->ifa_flags);
+    flags = plait_rtattrs_u32(&a, IFA_FLAGS, m->ifa_flags);
     now.usable = m->ifa_scope <= RT_SCOPE_SITE && (flags & IFA_F_DADFAILED) == 0 &&
                  ((flags & IFA_F_TENTATIVE) == 0 || (flags & IFA_F_OPTIMISTIC) != 0) &&
                  (flags & IFA_F_DEPRECATED) == 0;
@@ -187,20 +168,20 @@ static void change_route(struct plait_netwatch *w, const struct route *r, bool g
 static void on_route(struct plait_netwatch *w, const struct nlmsghdr *h)
 {
     const struct rtmsg *m = mnl_nlmsg_get_payload(h);
-    struct attributes a = {0};
+    struct plait_rtattrs a;
     struct route r;
     bool gone = h->nlmsg_type == RTM_DELROUTE;
 
     if (m->rtm_dst_len != 0 || m->rtm_type != RTN_UNICAST || (m->rtm_flags & RTM_F_CLONED) != 0 ||
         m->rtm_protocol == PLAIT_RTNL_PROTOCOL)
         return;
-    mnl_attr_parse(h, sizeof *m, on_attribute, &a);
+    plait_rtattrs_read(h, sizeof *m, &a);
     memset(&r, 0, sizeof r);
-    r.table = u32_of(&a, RTA_TABLE, m->rtm_table);
-    r.metric = u32_of(&a, RTA_PRIORITY, 0);
+    r.table = plait_rtattrs_u32(&a, RTA_TABLE, m->rtm_table);
+    r.metric = plait_rtattrs_u32(&a, RTA_PRIORITY, 0);
     r.family = m->rtm_family;
     if (a.at[RTA_OIF] != NULL) {
-        r.index = u32_of(&a, RTA_OIF, 0);
+        r.index = plait_rtattrs_u32(&a, RTA_OIF, 0);
         change_route(w, &r, gone);
     }
     if (a.at[RTA_MULTIPATH] != NULL) {

@@ -1,4 +1,5 @@
 #include "rtnl.h"
+#include "rtattrs.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -243,27 +244,7 @@ int plait_rtnl_del_rule(struct plait_rtnl *r, const struct plait_rtnl_rule *rule
     return change_rule(r, RTM_DELRULE, 0, rule);
 }
 
-struct attributes {
-    const struct nlattr *at[64];
-};
-
-static int on_attribute(const struct nlattr *attr, void *ctx)
-{
-    struct attributes *a = ctx;
-
-    if (mnl_attr_get_type(attr) < sizeof a->at / sizeof a->at[0])
-        a->at[mnl_attr_get_type(attr)] = attr;
-    return MNL_CB_OK;
-}
-
-static uint32_t u32_of(const struct attributes *a, unsigned type, uint32_t otherwise)
-{
-    if (a->at[type] == NULL || mnl_attr_validate(a->at[type], MNL_TYPE_U32) < 0)
-        return otherwise;
-    return mnl_attr_get_u32(a->at[type]);
-}
-
-static void address_of(const struct attributes *a, unsigned type, int family, struct plait_prefix *out)
+static void address_of(const struct plait_rtattrs *a, unsigned type, int family, struct plait_prefix *out)
 {
     out->family = family;
     if (a->at[type] != NULL && mnl_attr_get_payload_len(a->at[type]) == size_of(family))
@@ -281,20 +262,20 @@ static int on_route(const struct nlmsghdr *h, void *ctx)
 {
     const struct rtmsg *m = mnl_nlmsg_get_payload(h);
     struct listing *list = ctx;
-    struct attributes a = {0};
+    struct plait_rtattrs a;
     struct plait_rtnl_route route = {.protocol = m->rtm_protocol, .elsewhere = m->rtm_type == RTN_THROW};
 
     if (h->nlmsg_type != RTM_NEWROUTE || (m->rtm_flags & RTM_F_CLONED) != 0 ||
         (m->rtm_type != RTN_UNICAST && m->rtm_type != RTN_THROW))
         return MNL_CB_OK;
-    mnl_attr_parse(h, sizeof *m, on_attribute, &a);
-    route.table = u32_of(&a, RTA_TABLE, m->rtm_table);
+    plait_rtattrs_read(h, sizeof *m, &a);
+    route.table = plait_rtattrs_u32(&a, RTA_TABLE, m->rtm_table);
     if (list->table != 0 && route.table != list->table)
         return MNL_CB_OK;
     address_of(&a, RTA_DST, m->rtm_family, &route.to);
     route.to.bits = m->rtm_dst_len;
-    route.ifindex = u32_of(&a, RTA_OIF, 0);
-    route.metric = u32_of(&a, RTA_PRIORITY, 0);
+    route.ifindex = plait_rtattrs_u32(&a, RTA_OIF, 0);
+    route.metric = plait_rtattrs_u32(&a, RTA_PRIORITY, 0);
     route.has_gateway = a.at[RTA_GATEWAY] != NULL;
     address_of(&a, RTA_GATEWAY, m->rtm_family, &route.gateway);
     if (list->count < list->max)
@@ -307,18 +288,18 @@ static int on_rule(const struct nlmsghdr *h, void *ctx)
 {
     const struct fib_rule_hdr *m = mnl_nlmsg_get_payload(h);
     struct listing *list = ctx;
-    struct attributes a = {0};
+    struct plait_rtattrs a;
     struct plait_rtnl_rule rule = {.family = m->family, .suppress_prefix = -1};
 
     if (h->nlmsg_type != RTM_NEWRULE)
         return MNL_CB_OK;
-    mnl_attr_parse(h, sizeof *m, on_attribute, &a);
-    rule.priority = u32_of(&a, FRA_PRIORITY, 0);
-    rule.table = u32_of(&a, FRA_TABLE, m->table);
-    rule.mark = u32_of(&a, FRA_FWMARK, 0);
-    rule.mask = u32_of(&a, FRA_FWMASK, 0);
+    plait_rtattrs_read(h, sizeof *m, &a);
+    rule.priority = plait_rtattrs_u32(&a, FRA_PRIORITY, 0);
+    rule.table = plait_rtattrs_u32(&a, FRA_TABLE, m->table);
+    rule.mark = plait_rtattrs_u32(&a, FRA_FWMARK, 0);
+    rule.mask = plait_rtattrs_u32(&a, FRA_FWMASK, 0);
     rule.invert = (m->flags & FIB_RULE_INVERT) != 0;
-    rule.suppress_prefix = (int)u32_of(&a, FRA_SUPPRESS_PREFIXLEN, UINT32_MAX);
+    rule.suppress_prefix = (int)plait_rtattrs_u32(&a, FRA_SUPPRESS_PREFIXLEN, UINT32_MAX);
     if (a.at[FRA_PROTOCOL] != NULL && mnl_attr_validate(a.at[FRA_PROTOCOL], MNL_TYPE_U8) >= 0)
         rule.protocol = mnl_attr_get_u8(a.at[FRA_PROTOCOL]);
     if (list->count < list->max)

@@ -1,5 +1,6 @@
 #include "udp.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <netinet/udp.h>
@@ -16,6 +17,32 @@
 static socklen_t address_len(const union plait_udp_address *a)
 {
     return a->any.sa_family == AF_INET6 ? sizeof a->v6 : sizeof a->v4;
+}
+
+int plait_udp_address_parse(const char *host, uint16_t port, union plait_udp_address *out)
+{
+    memset(out, 0, sizeof *out);
+    if (inet_pton(AF_INET, host, &out->v4.sin_addr) == 1)
+        out->any.sa_family = AF_INET;
+    else if (inet_pton(AF_INET6, host, &out->v6.sin6_addr) == 1)
+        out->any.sa_family = AF_INET6;
+    else
+        return PLAIT_ERR_FORMAT;
+    plait_udp_address_set_port(out, port);
+    return PLAIT_OK;
+}
+
+void plait_udp_address_set_port(union plait_udp_address *a, uint16_t port)
+{
+    if (a->any.sa_family == AF_INET6)
+        a->v6.sin6_port = htons(port);
+    else
+        a->v4.sin_port = htons(port);
+}
+
+uint16_t plait_udp_address_port(const union plait_udp_address *a)
+{
+    return ntohs(a->any.sa_family == AF_INET6 ? a->v6.sin6_port : a->v4.sin_port);
 }
 
 bool plait_udp_address_equal(const union plait_udp_address *a, const union plait_udp_address *b)

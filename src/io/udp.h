@@ -71,6 +71,10 @@ void plait_udp_close(struct plait_udp *u);
 PLAIT_MUST_USE int plait_udp_sort(const struct plait_udp *u, uint8_t first_byte);
 /* The address and port that it is bound to. PLAIT_ERR_IO. */
 PLAIT_MUST_USE int plait_udp_local(const struct plait_udp *u, union plait_udp_address *out);
+/* A literal address of IPv4 or IPv6. PLAIT_ERR_FORMAT. */
+PLAIT_MUST_USE int plait_udp_address_parse(const char *host, uint16_t port, union plait_udp_address *out);
+void plait_udp_address_set_port(union plait_udp_address *a, uint16_t port);
+uint16_t plait_udp_address_port(const union plait_udp_address *a);
 bool plait_udp_address_equal(const union plait_udp_address *a,
                              const union plait_udp_address *b); /* and port */
 /* The longest datagram (without IP and UDP headers) that fits an interface of that MTU; 0 where none does. */

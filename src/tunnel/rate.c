@@ -30,16 +30,6 @@
 #define LOSS_IDLE      0.1 /* so many lost with pauses between: also a sign of too much at a time */
 #define PACKET_BYTES   1400.0
 
-static double max_d(double a, double b)
-{
-    return a > b ? a : b;
-}
-
-static double min_d(double a, double b)
-{
-    return a < b ? a : b;
-}
-
 void plait_rate_init(struct plait_rate *r, double rate)
 {
     *r = (struct plait_rate){.rate = rate,
@@ -62,7 +52,7 @@ void plait_rate_on_train(struct plait_rate *r, double rate)
 {
     if (r->ceiling || rate < r->rate)
         return;
-    r->rate = max_d(rate, RATE_MIN);
+    r->rate = plait_max_d(rate, RATE_MIN);
     r->probe_gain = TRAINED_GAIN;
 }
 
@@ -161,7 +151,7 @@ static void set_mode(struct plait_rate *r, enum plait_rate_mode mode, double gai
 static void begin_drain(struct plait_rate *r, uint64_t now, double sent)
 {
     set_mode(r, PLAIT_RATE_DRAIN, DRAIN_GAIN, sent);
-    r->drain_rate = max_d(r->drain_rate, r->rate);
+    r->drain_rate = plait_max_d(r->drain_rate, r->rate);
     r->drain_queue = -1; /* until the first datagram of it has arrived */
     r->drain_since = now;
 }
@@ -176,7 +166,7 @@ static void pause_probing(struct plait_rate *r, uint64_t now, bool failed)
 
 static void set_rate(struct plait_rate *r, double rate)
 {
-    r->rate = max_d(rate, RATE_MIN);
+    r->rate = plait_max_d(rate, RATE_MIN);
     r->measured = true;
 }
 
@@ -221,7 +211,7 @@ static void on_drained_window(struct plait_rate *r, uint64_t now, double sent)
         begin_drain(r, now, sent);
     } else if (fell < 0.25 * (1 - DRAIN_GAIN) * passed || passed > 2e9) {
         r->noise_ns = plait_min_u64(r->queue_ns, NOISE_MAX); /* it does not follow us: not ours */
-        set_rate(r, max_d(r->rate, r->drain_rate));
+        set_rate(r, plait_max_d(r->rate, r->drain_rate));
         r->ceiling = r->drain_ceiling;
         end_drain(r, sent);
     } else {
@@ -254,7 +244,7 @@ static void end_probe(struct plait_rate *r, uint64_t now, double sent)
     if (r->probe_found) {
         r->probe_pause_ns = PAUSE_MIN;
         r->probe_next = now;
-        r->probe_gain = min_d(r->probe_gain * 1.25, PROBE_GAIN_MAX);
+        r->probe_gain = plait_min_d(r->probe_gain * 1.25, PROBE_GAIN_MAX);
     } else if (r->sending > TRIED * r->rate) {
         pause_probing(r, now, true);
     } else { /* the traffic did not follow: it says nothing */
@@ -283,7 +273,7 @@ static void evaluate(struct plait_rate *r, uint64_t now, const struct plait_rate
         return;
     }
     if (r->idle && r->loss > LOSS_IDLE && loses_more(r, s->sent - from->sent)) {
-        set_rate(r, max_d(0.7 * r->rate, r->delivered));
+        set_rate(r, plait_max_d(0.7 * r->rate, r->delivered));
         r->since = sent;
         return;
     }
@@ -320,8 +310,8 @@ void plait_rate_on_sample(struct plait_rate *r, uint64_t now, const struct plait
     if (from != NULL && s->sent > from->sent && from->sent >= r->since && s->sent_ns > from->sent_ns) {
         double arrived = s->arrived - from->arrived, took = plait_to_s(s->arrival_ns - from->arrival_ns);
         r->sending = (s->sent - from->sent) / plait_to_s(s->sent_ns - from->sent_ns);
-        r->loss = max_d(1 - arrived / (s->sent - from->sent), 0);
-        r->delivered = min_d(arrived / took, r->sending);
+        r->loss = plait_max_d(1 - arrived / (s->sent - from->sent), 0);
+        r->delivered = plait_min_d(arrived / took, r->sending);
         r->idle = s->arrival_ns - from->arrival_ns > 4 * window_ns(r);
         r->limited = r->sending > 0.85 * r->rate * r->gain;
         evaluate(r, now, s, from, sent);

@@ -171,19 +171,11 @@ static void carry(struct carrier *c)
 static union plait_udp_address address_of(const char *text)
 {
     struct plait_config_endpoint e;
-    union plait_udp_address a = {0};
+    union plait_udp_address a;
 
-    if (plait_config_parse_endpoint(text, 0, &e) != PLAIT_OK)
+    if (plait_config_parse_endpoint(text, 0, &e) != PLAIT_OK ||
+        plait_udp_address_parse(e.host, e.port, &a) != PLAIT_OK)
         exit(2);
-    if (inet_pton(AF_INET, e.host, &a.v4.sin_addr) == 1) {
-        a.v4.sin_family = AF_INET;
-        a.v4.sin_port = htons(e.port);
-    } else if (inet_pton(AF_INET6, e.host, &a.v6.sin6_addr) == 1) {
-        a.v6.sin6_family = AF_INET6;
-        a.v6.sin6_port = htons(e.port);
-    } else {
-        exit(2);
-    }
     return a;
 }
 

@@ -47,11 +47,10 @@ def check_includes(source):
             yield f"includes of {path.relative_to(source)}", wrong[0].strip()
     yield "includes without a folder", None
     roles = {p.name: {h.name for h in p.glob("*.h")} for p in (source / "role").iterdir() if p.is_dir()}
-    below = {h.name for h in source.rglob("*.h") if h.relative_to(source).parts[0] != "role"}
     for role in roles:
         text = "".join(p.read_text() for p in (source / "role" / role).glob("*.[ch]"))
         included = set(re.findall(r'#\s*include\s+"([^"]+)"', text))
-        others = {h for other, headers in roles.items() if other != role for h in headers} - roles[role] - below
+        others = {h for other, headers in roles.items() if other != role for h in headers} - roles[role]
         foreign = included & others
         yield f"role {role}", f"includes {', '.join(sorted(foreign))} of another role" if foreign else None
 

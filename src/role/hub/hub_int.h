@@ -17,10 +17,10 @@
 #include "agenda.h"
 #include "alarm.h"
 #include "control.h"
-#include "exchange.h"
 #include "hello.h"
 #include "hub.h"
 #include "hub_settings.h"
+#include "inquiry.h"
 #include "loop.h"
 #include "mailbox.h"
 #include "outbox.h"
@@ -42,7 +42,7 @@ struct plait_member {
     uint32_t node; /* number in the worker's table */
     struct plait_session *session;
     struct plait_peer peer;
-    struct plait_exchange exchange;
+    struct plait_inquiry exchange;
     bool has_peer, is_dirty, is_home;
     bool v6; /* the outer family of its last handshake */
     struct plait_member *next_dirty;

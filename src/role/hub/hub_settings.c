@@ -26,18 +26,6 @@ static const struct plait_config_kind kinds[] = {
     {NULL, false, NULL},
 };
 
-static int take_text(struct plait_config_section *s, const char *key, char *out, size_t size)
-{
-    const char *text = plait_config_text(s, key);
-
-    if (text == NULL)
-        return PLAIT_OK;
-    if (text[0] == '\0' || strlen(text) >= size)
-        return plait_config_fail(s, key, 0, "from 1 to %zu characters", size - 1);
-    memcpy(out, text, strlen(text) + 1);
-    return PLAIT_OK;
-}
-
 /* [hub] */
 
 static int take_listen(struct plait_config_section *s, struct plait_hub_settings *h)
@@ -75,7 +63,8 @@ static int take_nat(struct plait_config_section *s, struct plait_hub_settings *h
 {
     const char *text = plait_config_text(s, "nat");
 
-    return text == NULL || strcmp(text, "off") == 0 ? PLAIT_OK : take_text(s, "nat", h->nat, sizeof h->nat);
+    return text == NULL || strcmp(text, "off") == 0 ? PLAIT_OK
+                                                    : plait_config_get_text(s, "nat", h->nat, sizeof h->nat);
 }
 
 static int take_numbers(struct plait_config_section *s, struct plait_hub_settings *h)
@@ -97,13 +86,14 @@ static int take_hub(struct plait_config_section *s, struct plait_hub_settings *h
 
     if ((err = plait_config_require(s, "key")) != PLAIT_OK ||
         (err = plait_config_require(s, "network")) != PLAIT_OK || (err = take_listen(s, h)) != PLAIT_OK ||
-        (err = take_text(s, "key", h->key_file, sizeof h->key_file)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "key", h->key_file, sizeof h->key_file)) != PLAIT_OK ||
         (err = take_network(s, h)) != PLAIT_OK ||
-        (err = take_text(s, "interface", h->interface, sizeof h->interface)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "interface", h->interface, sizeof h->interface)) != PLAIT_OK ||
         (err = take_nat(s, h)) != PLAIT_OK ||
-        (err = take_text(s, "control", h->control, sizeof h->control)) != PLAIT_OK ||
-        (err = take_text(s, "user", h->user, sizeof h->user)) != PLAIT_OK ||
-        (err = take_text(s, "public", h->public_endpoint, sizeof h->public_endpoint)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "control", h->control, sizeof h->control)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "user", h->user, sizeof h->user)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "public", h->public_endpoint, sizeof h->public_endpoint)) !=
+            PLAIT_OK ||
         (err = plait_config_get_time(s, "idle", &h->udp_idle_ns)) != PLAIT_OK)
         return err;
     return take_numbers(s, h);

@@ -58,7 +58,7 @@ static void on_control(void *member, uint64_t now, unsigned path, const uint8_t 
     struct plait_member *m = member;
 
     (void)path;
-    plait_exchange_on_control(&m->exchange, now, bytes, len);
+    plait_inquiry_on_control(&m->exchange, now, bytes, len);
 }
 
 static int make_peer(struct plait_member *m)

@@ -21,7 +21,7 @@ static json_t *text_of(const union plait_udp_address *a)
 static json_t *list_paths(const struct plait_member *m)
 {
     json_t *list = plait_report_paths(m->peer.bond, m->worker->loop.now, false,
-                                      plait_exchange_other(&m->exchange, m->worker->loop.now)),
+                                      plait_inquiry_other(&m->exchange, m->worker->loop.now)),
            *path;
     size_t i;
 
@@ -57,7 +57,7 @@ static json_t *report_member(struct plait_member *m, bool ask)
     json_object_set_new(o, "bad", json_integer((json_int_t)m->peer.bad));
     json_object_set_new(o, "paths", list_paths(m));
     if (ask && plait_session_can_seal(m->session, now) &&
-        plait_exchange_ask(&m->exchange, m->peer.bond, now)) {
+        plait_inquiry_ask(&m->exchange, m->peer.bond, now)) {
         json_object_set_new(o, "asking", json_true());
         plait_member_touch(m);
     }

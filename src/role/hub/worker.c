@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hub_int.h"
+#include "origin.h"
 #include "units.h"
 
 #define POOL_PACKETS   32768u
@@ -105,20 +106,6 @@ static void on_port(void *worker)
 
 /* From the nodes. */
 
-static struct plait_origin origin_of(const struct plait_udp_end *end)
-{
-    struct plait_origin o = {.address = {[10] = 0xff, [11] = 0xff}};
-
-    if (end->remote.any.sa_family == AF_INET6) {
-        memcpy(o.address, &end->remote.v6.sin6_addr, 16);
-        o.port = ntohs(end->remote.v6.sin6_port);
-    } else {
-        memcpy(o.address + 12, &end->remote.v4.sin_addr, 4);
-        o.port = ntohs(end->remote.v4.sin_port);
-    }
-    return o;
-}
-
 static void reply(struct plait_hub_worker *w, struct plait_udp *udp, const struct plait_udp_end *end,
                   const struct plait_knock *knock)
 {
@@ -146,7 +133,7 @@ static void answer(struct plait_hub_worker *w, struct plait_udp *udp, const stru
 static void on_initiation(struct plait_hub_worker *w, struct plait_udp *udp,
                           const struct plait_udp_packet *packet)
 {
-    struct plait_origin from = origin_of(packet->end);
+    struct plait_origin from = plait_origin_of(&packet->end->remote);
     struct plait_knock knock;
 
     plait_sessions_recv(w->sessions, w->loop.now, &from, ++w->knocks > KNOCKS_MANY, packet->data, packet->len,
@@ -224,7 +211,7 @@ static void pump_member(struct plait_hub_worker *w, struct plait_member *m)
     uint64_t now = w->loop.now;
     uint8_t path;
 
-    plait_exchange_answer(&m->exchange, m->peer.bond, now);
+    plait_inquiry_answer(&m->exchange, m->peer.bond, now);
     for (;;) {
         uint8_t *room = plait_outbox_room(&w->outbox);
         size_t len = plait_peer_poll_send(&m->peer, now, &path, room, w->outbox.room);
@@ -346,14 +333,6 @@ void plait_worker_ask(struct plait_hub_worker *w, enum plait_hub_task task)
 
 /* Set-up. */
 
-static void set_port(union plait_udp_address *a, uint16_t port)
-{
-    if (a->any.sa_family == AF_INET)
-        a->v4.sin_port = htons(port);
-    else
-        a->v6.sin6_port = htons(port);
-}
-
 /* `out` is NULL for the one for sealed packets; for the one for handshakes what answers leave by. */
 static int open_socket(struct plait_hub_worker *w, const struct plait_udp_options *options,
                        struct plait_udp *out)
@@ -387,7 +366,7 @@ static int open_pair(struct plait_hub_worker *w, const union plait_udp_address *
     struct plait_udp_options options = {.local = *local};
     struct plait_udp *first = &w->sockets[w->socket_count].udp;
 
-    set_port(&options.local, w->udp_port);
+    plait_udp_address_set_port(&options.local, w->udp_port);
     int err = check_port(&options);
     options.shared = true;
     if (err == PLAIT_OK)

@@ -5,6 +5,7 @@
 #include "envelope.h"
 #include "handshake.h"
 #include "node_int.h"
+#include "origin.h"
 #include "policy.h"
 #include "units.h"
 
@@ -14,20 +15,6 @@
 #define OVERHEAD       28u /* IP and UDP, on the line of the uplink */
 #define IDLE           (300 * PLAIT_S)
 #define ROUNDS_MAX     4
-
-struct plait_origin plait_origin_of(const union plait_udp_address *a)
-{
-    struct plait_origin o = {.address = {[10] = 0xff, [11] = 0xff}};
-
-    if (a->any.sa_family == AF_INET6) {
-        memcpy(o.address, &a->v6.sin6_addr, 16);
-        o.port = ntohs(a->v6.sin6_port);
-    } else {
-        memcpy(o.address + 12, &a->v4.sin_addr, 4);
-        o.port = ntohs(a->v4.sin_port);
-    }
-    return o;
-}
 
 /* What may pass. Everything else is none of a forwarder's business, whoever sends it. */
 
@@ -93,10 +80,7 @@ static int open_flow(struct plait_carry_flow *f, const struct plait_community_me
         .interface = u->interface[0] != '\0' ? u->interface : NULL, .mark = n->mark, .remote = &hub};
 
     f->hub_port = port_wanted(u, m);
-    if (hub.any.sa_family == AF_INET6)
-        hub.v6.sin6_port = htons(f->hub_port);
-    else
-        hub.v4.sin_port = htons(f->hub_port);
+    plait_udp_address_set_port(&hub, f->hub_port);
     options.local.any.sa_family = hub.any.sa_family;
     if (u->settings.address.family != 0)
         options.local = u->source;
@@ -260,7 +244,7 @@ static void set_rates(struct plait_carry_offer *o)
 {
     const struct plait_node_community_settings *s = &o->community->settings;
     struct plait_node *n = o->community->node;
-    const struct plait_tell *other = plait_exchange_other(&n->exchange, n->loop.now);
+    const struct plait_tell *other = plait_inquiry_other(&n->exchange, n->loop.now);
     struct plait_bond_path_info info;
     double up = 0, down = 0;
 
@@ -272,7 +256,7 @@ static void set_rates(struct plait_carry_offer *o)
                 down = s->share * (double)other->paths[i].capacity;
         if (other != NULL || o->down_bytes == 0)
             plait_fair_set_rate(o->down, n->loop.now, least(down, s->limit_down), OVERHEAD);
-        (void)plait_exchange_ask(&n->exchange, n->peer.bond, n->loop.now);
+        (void)plait_inquiry_ask(&n->exchange, n->peer.bond, n->loop.now);
     } else {
         plait_fair_set_rate(o->down, n->loop.now, s->limit_down, OVERHEAD);
     }

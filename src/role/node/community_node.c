@@ -7,6 +7,7 @@
 #include "iface.h"
 #include "multicast.h"
 #include "node_int.h"
+#include "origin.h"
 #include "units.h"
 
 #define GROUP_V4    "239.192.80.76" /* of this site (RFC 2365); TTL 1 keeps it on the LAN */
@@ -18,14 +19,6 @@
 #define ROUNDS_MAX  4
 
 /* Addresses. */
-
-static void set_port(union plait_udp_address *a, uint16_t port)
-{
-    if (a->any.sa_family == AF_INET6)
-        a->v6.sin6_port = htons(port);
-    else
-        a->v4.sin_port = htons(port);
-}
 
 static union plait_udp_address address_of(const struct plait_node_community *c, const struct plait_origin *o,
                                           uint16_t port)
@@ -41,7 +34,7 @@ static union plait_udp_address address_of(const struct plait_node_community *c, 
     } else {
         memcpy(&a.v4.sin_addr, o->address + 12, 4);
     }
-    set_port(&a, port);
+    plait_udp_address_set_port(&a, port);
     return a;
 }
 
@@ -297,7 +290,7 @@ static void choose_family(struct plait_node_community *c)
         c->group.v6.sin6_scope_id = c->interface_index;
     }
     c->group.any.sa_family = (sa_family_t)c->family;
-    set_port(&c->group, c->settings.port);
+    plait_udp_address_set_port(&c->group, c->settings.port);
 }
 
 static void close_lan(struct plait_node_community *c)
@@ -319,7 +312,7 @@ static int open_doors(struct plait_node_community *c)
         (err = plait_multicast_from(&c->own.udp, c->settings.interface)) != PLAIT_OK)
         return err;
     options.shared = true;
-    set_port(&options.local, c->settings.port);
+    plait_udp_address_set_port(&options.local, c->settings.port);
     if ((err = plait_door_open(&c->heard, &c->node->loop, &options, on_door, c)) != PLAIT_OK)
         return err;
     return plait_multicast_join(&c->heard.udp, c->settings.interface, &c->group);

@@ -109,6 +109,5 @@ size_t plait_offers_look(struct plait_node_community *c,
 void plait_offers_close(struct plait_node_community *c);
 /* The members who have gone lose their sockets, and so do those who were idle for long. */
 void plait_offers_sweep(struct plait_node_community *c, bool idle);
-struct plait_origin plait_origin_of(const union plait_udp_address *a);
 
 #endif

@@ -17,18 +17,6 @@ const struct plait_config_key plait_node_community_keys[] = {
     {"port", false},      {"neighbours", false}, {NULL, false},
 };
 
-static int take_text(struct plait_config_section *s, const char *key, char *out, size_t size)
-{
-    const char *text = plait_config_text(s, key);
-
-    if (text == NULL)
-        return PLAIT_OK;
-    if (text[0] == '\0' || strlen(text) >= size)
-        return plait_config_fail(s, key, 0, "from 1 to %zu characters", size - 1);
-    memcpy(out, text, strlen(text) + 1);
-    return PLAIT_OK;
-}
-
 /* `50%`: from 1 to 100. */
 static int take_share(struct plait_config_section *s, double *out)
 {
@@ -44,19 +32,6 @@ static int take_share(struct plait_config_section *s, double *out)
     return PLAIT_OK;
 }
 
-static bool parse_address(const struct plait_config_endpoint *e, union plait_udp_address *out)
-{
-    memset(out, 0, sizeof *out);
-    if (inet_pton(AF_INET, e->host, &out->v4.sin_addr) == 1) {
-        out->any.sa_family = AF_INET;
-        out->v4.sin_port = htons(e->port);
-    } else if (inet_pton(AF_INET6, e->host, &out->v6.sin6_addr) == 1) {
-        out->any.sa_family = AF_INET6;
-        out->v6.sin6_port = htons(e->port);
-    }
-    return out->any.sa_family != AF_UNSPEC;
-}
-
 static int take_neighbours(struct plait_config_section *s, struct plait_node_community_settings *c)
 {
     const char *text = plait_config_text(s, "neighbours");
@@ -67,7 +42,7 @@ static int take_neighbours(struct plait_config_section *s, struct plait_node_com
         if (c->neighbour_count == PLAIT_NODE_NEIGHBOURS_MAX)
             return plait_config_fail(s, "neighbours", 0, "more than %d", PLAIT_NODE_NEIGHBOURS_MAX);
         if (plait_config_parse_endpoint(word, c->port, &e) != PLAIT_OK ||
-            !parse_address(&e, &c->neighbours[c->neighbour_count++]))
+            plait_udp_address_parse(e.host, e.port, &c->neighbours[c->neighbour_count++]) != PLAIT_OK)
             return plait_config_fail(s, "neighbours", 0, "%s is not an address, perhaps with :PORT", word);
     }
     return PLAIT_OK;
@@ -102,9 +77,9 @@ int plait_node_community_read(struct plait_config_section *s, struct plait_node_
     memcpy(c.name, plait_config_label(s), strlen(plait_config_label(s)) + 1);
     if ((err = plait_config_require(s, "interface")) != PLAIT_OK ||
         (err = plait_config_require(s, "key")) != PLAIT_OK ||
-        (err = take_text(s, "interface", c.interface, sizeof c.interface)) != PLAIT_OK ||
-        (err = take_text(s, "key", c.key_file, sizeof c.key_file)) != PLAIT_OK ||
-        (err = take_text(s, "offer", c.offer, sizeof c.offer)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "interface", c.interface, sizeof c.interface)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "key", c.key_file, sizeof c.key_file)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "offer", c.offer, sizeof c.offer)) != PLAIT_OK ||
         (err = take_share(s, &c.share)) != PLAIT_OK ||
         (err = plait_config_get_rates(s, "limit", &c.limit_down, &c.limit_up)) != PLAIT_OK ||
         (err = plait_config_get_quota(s, "quota", &c.quota_bytes, &c.quota_period)) != PLAIT_OK ||

@@ -40,22 +40,9 @@ void plait_node_announce(struct plait_node *n)
 
 /* The port. */
 
-static void set_port(union plait_udp_address *a, uint16_t port)
-{
-    if (a->any.sa_family == AF_INET)
-        a->v4.sin_port = htons(port);
-    else
-        a->v6.sin6_port = htons(port);
-}
-
-static uint16_t port_of(const union plait_udp_address *a)
-{
-    return ntohs(a->any.sa_family == AF_INET ? a->v4.sin_port : a->v6.sin6_port);
-}
-
 void plait_node_aim(const struct plait_node *n, struct plait_uplink *u)
 {
-    set_port(&u->end.remote, n->advised_port != 0 ? n->advised_port : u->settings.hub.port);
+    plait_udp_address_set_port(&u->end.remote, n->advised_port != 0 ? n->advised_port : u->settings.hub.port);
 }
 
 void plait_node_use_port(struct plait_node *n, uint16_t advised)
@@ -69,7 +56,7 @@ void plait_node_use_port(struct plait_node *n, uint16_t advised)
 const struct plait_udp_end *plait_node_trial_end(const struct plait_node *n, struct plait_uplink *u)
 {
     u->trial = u->end;
-    set_port(&u->trial.remote, n->trial_port);
+    plait_udp_address_set_port(&u->trial.remote, n->trial_port);
     return &u->trial;
 }
 
@@ -244,7 +231,7 @@ void plait_node_on_keys(struct plait_node *n, const union plait_udp_address *fro
     int err = plait_hello_decode(hello, len, &hub);
 
     n->heard_at = n->logged_on_at = n->loop.now;
-    if (n->trial_port != 0 && port_of(from) == n->trial_port)
+    if (n->trial_port != 0 && plait_udp_address_port(from) == n->trial_port)
         plait_node_use_port(n, n->trial_port);
     if (err != PLAIT_OK) {
         plait_say("the hub said what this version does not understand: %s", plait_err_name(err));

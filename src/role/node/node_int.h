@@ -16,8 +16,8 @@
 #include "alarm.h"
 #include "community_node.h"
 #include "control.h"
-#include "exchange.h"
 #include "hello.h"
+#include "inquiry.h"
 #include "loop.h"
 #include "netwatch.h"
 #include "node.h"
@@ -43,7 +43,7 @@ struct plait_node {
     struct plait_session *session;
     struct plait_pool pool;
     struct plait_peer peer;
-    struct plait_exchange exchange;
+    struct plait_inquiry exchange;
     struct plait_port port;
     struct plait_watch port_watch;
     struct plait_outbox outbox;

@@ -28,18 +28,6 @@ static const struct plait_config_kind kinds[] = {
     {NULL, false, NULL},
 };
 
-static int take_text(struct plait_config_section *s, const char *key, char *out, size_t size)
-{
-    const char *text = plait_config_text(s, key);
-
-    if (text == NULL)
-        return PLAIT_OK;
-    if (text[0] == '\0' || strlen(text) >= size)
-        return plait_config_fail(s, key, 0, "from 1 to %zu characters", size - 1);
-    memcpy(out, text, strlen(text) + 1);
-    return PLAIT_OK;
-}
-
 static int take_name(struct plait_config_section *s, struct plait_node_settings *n)
 {
     const char *text = plait_config_text(s, "name");
@@ -125,13 +113,13 @@ static int take_node(struct plait_config_section *s, struct plait_node_settings 
     int err;
 
     if ((err = require_all(s)) != PLAIT_OK || (err = take_name(s, n)) != PLAIT_OK ||
-        (err = take_text(s, "key", n->key_file, sizeof n->key_file)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "key", n->key_file, sizeof n->key_file)) != PLAIT_OK ||
         (err = plait_config_get_endpoint(s, "hub", HUB_PORT, &n->hub)) != PLAIT_OK ||
         (err = take_hub_key(s, n)) != PLAIT_OK ||
-        (err = take_text(s, "interface", n->interface, sizeof n->interface)) != PLAIT_OK ||
-        (err = take_text(s, "control", n->control, sizeof n->control)) != PLAIT_OK ||
-        (err = take_text(s, "state", n->state_file, sizeof n->state_file)) != PLAIT_OK ||
-        (err = take_text(s, "user", n->user, sizeof n->user)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "interface", n->interface, sizeof n->interface)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "control", n->control, sizeof n->control)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "state", n->state_file, sizeof n->state_file)) != PLAIT_OK ||
+        (err = plait_config_get_text(s, "user", n->user, sizeof n->user)) != PLAIT_OK ||
         (err = take_mtu(s, n)) != PLAIT_OK ||
         (err = plait_config_get_flag(s, "masquerade", &n->masquerade)) != PLAIT_OK ||
         (err = plait_config_get_flag(s, "serve-lan", &n->masquerade)) != PLAIT_OK)
@@ -147,7 +135,7 @@ static int take_source(struct plait_config_section *s, struct plait_node_uplink_
         return err;
     if (u->address.family != 0 && u->address.bits != (u->address.family == AF_INET ? 32 : 128))
         return plait_config_fail(s, "address", 0, "an address without a prefix length");
-    return take_text(s, "interface", u->interface, sizeof u->interface);
+    return plait_config_get_text(s, "interface", u->interface, sizeof u->interface);
 }
 
 static int take_uplink(struct plait_config_section *s, const struct plait_node_settings *n,

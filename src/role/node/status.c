@@ -58,7 +58,7 @@ static json_t *find_path(const json_t *list, size_t number)
 static json_t *list_paths(struct plait_node *n)
 {
     json_t *list = plait_report_paths(n->peer.bond, n->loop.now, true,
-                                      plait_exchange_other(&n->exchange, n->loop.now)),
+                                      plait_inquiry_other(&n->exchange, n->loop.now)),
            *all = json_array();
 
     for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++) {
@@ -108,7 +108,7 @@ json_t *plait_node_status(struct plait_node *n)
     json_object_set_new(o, "paths", list_paths(n));
     if (n->community_count > 0)
         json_object_set_new(o, "communities", plait_node_communities_status(n));
-    if (n->connected && plait_exchange_ask(&n->exchange, n->peer.bond, n->loop.now))
+    if (n->connected && plait_inquiry_ask(&n->exchange, n->peer.bond, n->loop.now))
         json_object_set_new(o, "asking", json_true());
     return o;
 }

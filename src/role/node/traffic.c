@@ -34,7 +34,7 @@ void plait_node_pump(void *node)
         return;
     uint64_t now = n->loop.now;
     plait_port_flush(&n->port);
-    plait_exchange_answer(&n->exchange, n->peer.bond, now);
+    plait_inquiry_answer(&n->exchange, n->peer.bond, now);
     plait_node_communities_pump(n);
     for (;;) {
         uint8_t *room = plait_outbox_room(&n->outbox);
@@ -104,7 +104,7 @@ void plait_node_on_control(void *node, uint64_t now, unsigned path, const uint8_
     struct plait_node *n = node;
 
     (void)path;
-    plait_exchange_on_control(&n->exchange, now, bytes, len);
+    plait_inquiry_on_control(&n->exchange, now, bytes, len);
 }
 
 void plait_node_recv(struct plait_node *n, uint8_t path, const struct plait_udp_packet *packet)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "digest.h"
+#include "etag.h"
 #include "stream_name.h"
 
 #define WATCHED                                                                                              \
@@ -160,7 +161,7 @@ static void put_file(struct plait_contents *c, uint64_t at, const char *path, co
         .dev = st->st_dev,
         .ino = st->st_ino,
         .size = (uint64_t)st->st_size,
-        .mtime_ns = (int64_t)st->st_mtim.tv_sec * (int64_t)PLAIT_S + st->st_mtim.tv_nsec,
+        .mtime_ns = plait_mtime_ns(st),
     };
 
     pthread_mutex_lock(&c->lock);
@@ -206,8 +207,7 @@ static bool is_writing(struct plait_contents *c, const char *path)
 /* Changed a moment ago. */
 static bool is_fresh(const struct stat *st)
 {
-    int64_t mtime_ns = (int64_t)st->st_mtim.tv_sec * (int64_t)PLAIT_S + st->st_mtim.tv_nsec;
-    int64_t age_ns = (int64_t)clock_ns(CLOCK_REALTIME) - mtime_ns;
+    int64_t age_ns = (int64_t)clock_ns(CLOCK_REALTIME) - plait_mtime_ns(st);
 
     return age_ns > -FRESH_NS && age_ns < FRESH_NS;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "digest.h"
+#include "etag.h"
 #include "file.h"
 #include "units.h"
 
@@ -59,7 +60,7 @@ struct plait_digest_cache {
 
 static struct key key_of(const struct stat *st)
 {
-    uint64_t mtime_ns = (uint64_t)st->st_mtim.tv_sec * PLAIT_S + (uint64_t)st->st_mtim.tv_nsec;
+    uint64_t mtime_ns = (uint64_t)plait_mtime_ns(st);
 
     return (struct key){st->st_dev, st->st_ino, (uint64_t)st->st_size, mtime_ns};
 }

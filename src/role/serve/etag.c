@@ -28,10 +28,14 @@ void plait_http_date_write(int64_t unix_s, char out[PLAIT_HTTP_DATE_SIZE])
              tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
+int64_t plait_mtime_ns(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * (int64_t)PLAIT_S + st->st_mtim.tv_nsec;
+}
+
 void plait_version_of(const struct stat *st, int64_t now_ns, struct plait_version *out)
 {
-    int64_t mtime_ns = (int64_t)st->st_mtim.tv_sec * (int64_t)PLAIT_S + st->st_mtim.tv_nsec;
-    int64_t age_ns = now_ns - mtime_ns;
+    int64_t mtime_ns = plait_mtime_ns(st), age_ns = now_ns - mtime_ns;
     int64_t tick_ns = st->st_mtim.tv_nsec == 0 ? TICK_COARSE_NS : TICK_NS;
 
     out->weak = age_ns > -tick_ns && age_ns < tick_ns;

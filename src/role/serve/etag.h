@@ -25,6 +25,8 @@ struct plait_version {
     bool date_is_strong; /* a second or more has gone by since: the date tells versions apart */
 };
 
+/* When the file was last changed, nanoseconds since 1970. */
+int64_t plait_mtime_ns(const struct stat *st);
 /* `now_ns`: nanoseconds since 1970. */
 void plait_version_of(const struct stat *st, int64_t now_ns, struct plait_version *out);
 

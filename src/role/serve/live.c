@@ -12,6 +12,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "etag.h"
+
 /* A file that nobody has asked about for so long is forgotten. */
 #define KEEP_NS     (120 * PLAIT_S)
 #define EVENTS_SIZE 4096
@@ -68,11 +70,6 @@ void plait_live_free(struct plait_live *l)
     close(l->inotify);
     pthread_mutex_destroy(&l->lock);
     free(l);
-}
-
-static int64_t mtime_of(const struct stat *st)
-{
-    return (int64_t)st->st_mtim.tv_sec * (int64_t)PLAIT_S + st->st_mtim.tv_nsec;
 }
 
 /* Whether anybody has the file open for writing. */
@@ -169,7 +166,7 @@ static struct file *begin(struct plait_live *l, int fd, const struct stat *st, u
     char proc[64];
     enum writer writer = ask_writer(fd);
 
-    if (!is_written(writer, hint, unix_ns - mtime_of(st)))
+    if (!is_written(writer, hint, unix_ns - plait_mtime_ns(st)))
         return NULL;
     struct file *f = make_room(l, now);
     snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
@@ -202,7 +199,7 @@ static bool is_over(struct file *f, int fd, uint64_t now)
 static bool goes_on(const struct file *f, const struct stat *st)
 {
     if (f->finished)
-        return f->size == (uint64_t)st->st_size && f->mtime_ns == mtime_of(st);
+        return f->size == (uint64_t)st->st_size && f->mtime_ns == plait_mtime_ns(st);
     return (uint64_t)st->st_size >= f->size;
 }
 
@@ -229,7 +226,7 @@ static enum plait_live_kind look(struct plait_live *l, int fd, struct stat *st, 
         f->grew = true;
     }
     f->size = (uint64_t)st->st_size;
-    f->mtime_ns = mtime_of(st);
+    f->mtime_ns = plait_mtime_ns(st);
     f->asked_at = now;
     snprintf(tag, PLAIT_ETAG_SIZE, "\"live-%" PRIx64 "-%" PRIx64 "\"", l->salt, f->number);
     return f->finished ? PLAIT_LIVE_FINISHED : PLAIT_LIVE_GROWING;

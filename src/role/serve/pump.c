@@ -22,6 +22,8 @@
 
 #include "streams_int.h"
 
+#include "etag.h"
+
 #define EVENTS_MAX  64
 #define TURN_BYTES  (2 * PLAIT_MIB)
 #define POLL_NS_MIN (1 * PLAIT_MS)
@@ -184,11 +186,6 @@ static void begin_error(struct plait_flow *f, enum plait_frame_code code, const 
     plait_frame_out_begin(&f->out, &frame, 0, text);
 }
 
-static int64_t mtime_of(const struct stat *st)
-{
-    return (int64_t)st->st_mtim.tv_sec * (int64_t)PLAIT_S + st->st_mtim.tv_nsec;
-}
-
 /* Whether the file is still what it was when the request came; of one that grows, whether it has so much. */
 static bool is_version(const struct plait_flow *f, uint64_t needed)
 {
@@ -202,8 +199,8 @@ static bool is_version(const struct plait_flow *f, uint64_t needed)
     if (c->live)
         return (uint64_t)st.st_size >= needed;
     if (c->was_live)
-        return (uint64_t)st.st_size == c->size && mtime_of(&st) == c->mtime_ns;
-    return (uint64_t)st.st_size == f->size && mtime_of(&st) == f->mtime_ns;
+        return (uint64_t)st.st_size == c->size && plait_mtime_ns(&st) == c->mtime_ns;
+    return (uint64_t)st.st_size == f->size && plait_mtime_ns(&st) == f->mtime_ns;
 }
 
 /* So that no other flow waits for the disk because of this one. */
@@ -389,7 +386,7 @@ static void look_at_live(struct pump *p, struct crowd *c, uint64_t now)
     c->live = rc == PLAIT_OK && kind == PLAIT_LIVE_GROWING;
     c->was_live = !c->live;
     c->size = (uint64_t)st.st_size;
-    c->mtime_ns = mtime_of(&st);
+    c->mtime_ns = plait_mtime_ns(&st);
     if (c->spoilt)
         stir_waiting(p, c);
 }

@@ -43,11 +43,6 @@ struct subject {
     char tag[PLAIT_ETAG_SIZE]; /* of a version that was live a moment ago */
 };
 
-static int64_t mtime_of(const struct stat *st)
-{
-    return (int64_t)st->st_mtim.tv_sec * (int64_t)PLAIT_S + st->st_mtim.tv_nsec;
-}
-
 /* What the table of contents knows of the file. */
 static enum plait_live_hint hint_of(const struct plait_exchange *x, const struct subject *f)
 {
@@ -59,7 +54,7 @@ static enum plait_live_hint hint_of(const struct plait_exchange *x, const struct
         return PLAIT_LIVE_SEEN_OPEN;
     /* Events may be late: only what is as it was seen to be is known to be closed. */
     return found.version.ino == f->st.st_ino && found.version.size == (uint64_t)f->st.st_size &&
-                   found.version.mtime_ns == mtime_of(&f->st)
+                   found.version.mtime_ns == plait_mtime_ns(&f->st)
                ? PLAIT_LIVE_SEEN_CLOSED
                : PLAIT_LIVE_NO_HINT;
 }
@@ -139,7 +134,7 @@ static void enter(struct plait_exchange *x, const struct plait_stream_ask *ask, 
     struct plait_streams_file file = {
         .fd = f->fd,
         .size = (uint64_t)f->st.st_size,
-        .mtime_ns = mtime_of(&f->st),
+        .mtime_ns = plait_mtime_ns(&f->st),
         .live = f->live == PLAIT_LIVE_GROWING,
     };
 
@@ -234,7 +229,7 @@ bool plait_reply_stream_grows(const struct plait_exchange *x, int fd, struct sta
 {
     struct subject f = {.fd = fd, .st = *st, .path = path};
 
-    if (x->at_ns - mtime_of(st) > (int64_t)PLAIT_LIVE_HELD_NS)
+    if (x->at_ns - plait_mtime_ns(st) > (int64_t)PLAIT_LIVE_HELD_NS)
         return false;
     look_at(x, &f);
     *st = f.st;
