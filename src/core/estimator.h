@@ -3,7 +3,7 @@
  * normal.
  *
  * Delivery rate: bytes over spans of about a round trip (50–500 ms), the mean of the last five without the greatest
- * and the least; only the time in which the path had something to deliver counts (BBR's rule for
+ * and the least, on a far path at least what the last two reached; only the time in which the path had something to deliver counts (BBR's rule for
  * application-limited samples, draft-ietf-ccwg-bbr).
  * While a busy path says nothing its rate decays, so that a path that died is not believed for long.
  */
@@ -18,7 +18,6 @@
 struct plait_estimator {
     double rate;                        /* bytes/s, smoothed; 0 = no sample yet */
     double last[PLAIT_ESTIMATOR_SPANS]; /* of the last spans, in a ring */
-    double sample;                      /* bytes/s of the last whole span */
     unsigned samples;                   /* spans closed so far */
     uint64_t rtt_min_ns;                /* 0 = unknown */
     uint64_t rtt_last_ns;               /* 0 = unknown */

@@ -1,7 +1,8 @@
 /*
- * Inside the fetch: the state that its five parts share. Not for users of fetch.h.
+ * Inside the fetch: the state that its parts share. Not for users of fetch.h.
  *
  *      fetch.c        the doors: what comes in, what goes out, bytes into the map
+ *      fetch_answer.c what a server answers to a request: taken, refused, understood
  *      fetch_path.c   paths and sources: how fast, silent or gone, how many lanes, when to try again
  *      fetch_pace.c   how long things will take
  *      fetch_plan.c   what a free lane does next: first pieces, audits, chunks, stealing, endgame
@@ -315,6 +316,9 @@ bool path_is_young(const struct path *p, uint64_t now);
 struct finish path_carries(const struct path *p, double bytes, uint64_t now);
 /* When the path has brought all that it is asked for. */
 struct finish path_finish(const struct plait_fetch *f, int path, uint64_t now);
+/* Bytes that are not here yet; how long they take at the present rates of all paths, 0 = unknown. */
+uint64_t fetch_left(const struct plait_fetch *f);
+double fetch_end_s(const struct plait_fetch *f, uint64_t now);
 /* Bytes that the lane is asked for and has not brought. */
 uint64_t lane_left(const struct plait_fetch *f, const struct lane *l);
 /* What the lane would take for `bytes` from its first byte on, if it must open its window first. */

@@ -63,6 +63,18 @@ struct finish path_finish(const struct plait_fetch *f, int path, uint64_t now)
     return end;
 }
 
+uint64_t fetch_left(const struct plait_fetch *f)
+{
+    return f->map.size - f->map.done_bytes;
+}
+
+double fetch_end_s(const struct plait_fetch *f, uint64_t now)
+{
+    double all = fetch_rate(f, now);
+
+    return all > 0 ? (double)fetch_left(f) / all : 0;
+}
+
 uint64_t lane_left(const struct plait_fetch *f, const struct lane *l)
 {
     if (l->state != LANE_OPENING && l->state != LANE_BODY)
@@ -70,8 +82,6 @@ uint64_t lane_left(const struct plait_fetch *f, const struct lane *l)
     return plait_since(plait_min_u64(l->hi, f->map.size), plait_max_u64(l->at, l->lo));
 }
 
-/* When the lane will have what it is asked for, by its own pace so far; a lane that says nothing gets ever
- * slower. */
 /* Whether the lane's window is small: a new connection, or one that rested so long that its sender forgot it
  * (RFC 2861). */
 static bool lane_is_fresh(const struct path *p, const struct lane *l, uint64_t now)

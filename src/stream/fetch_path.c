@@ -286,14 +286,6 @@ static void close_stuck_lanes(struct plait_fetch *f, int path, uint64_t now)
     }
 }
 
-/* Seconds until everything is here, at the present rates. */
-static double end_s(const struct plait_fetch *f, uint64_t now)
-{
-    double all = fetch_rate(f, now);
-
-    return all > 0 ? (double)(f->map.size - f->map.done_bytes) / all : 0;
-}
-
 /* Whether the connections of the path are all equally fast, as if the server held each to the same rate. */
 static bool lanes_alike(const struct path *p, uint64_t now)
 {
@@ -317,7 +309,7 @@ static bool trial_due(const struct plait_fetch *f, const struct path *p, uint64_
 {
     uint64_t after_ns = lanes_alike(p, now) ? TRIAL_ALIKE_NS : TRIAL_NS;
 
-    return !p->tried && now - p->first_byte > after_ns && end_s(f, now) > 1.5 * plait_to_s(after_ns);
+    return !p->tried && now - p->first_byte > after_ns && fetch_end_s(f, now) > 1.5 * plait_to_s(after_ns);
 }
 
 /* A trial is over: keep what it brought, or take it back. */
@@ -375,7 +367,7 @@ static void grow(struct plait_fetch *f, struct path *p, uint64_t now)
         judge_trial(p, rate);
     bool queue = p->lag_ns > p->lag_min_ns + p->lag_min_ns / 2 + 5 * PLAIT_MS;
     if (p->lanes_want >= p->lanes_cap || lanes_in_body(p) + 1 < p->lanes_want || queue ||
-        end_s(f, now) < plait_to_s(GROW_LEFT_NS))
+        fetch_end_s(f, now) < plait_to_s(GROW_LEFT_NS))
         return;
     if (fell) {
         add_lanes(f, p, p->lanes_want, now);

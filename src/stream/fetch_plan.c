@@ -4,11 +4,11 @@
  *   trial    its path failed before: a small piece that it does not own
  *   first    the size is unknown: the first piece that nobody has asked for, two for each path
  *   audit    compare a block that another source delivers
- *   chunk    the first free bytes; as much as the lane carries in half of the time that is left, so that the
- * pieces shrink towards the end and all lanes finish together (guided self-scheduling, Polychronopoulos and
- * Kuck 1987); a path too slow to bring anything before the others would have finished stands aside steal
- * nothing is free: the tail of what would finish last, cut so that both finish together double   nothing can
- * be stolen: ask again for what stalls just before the end; the first copy wins
+ *   chunk    the first free bytes; as much as the lane carries in a third of the time that is left, so that the
+ *            pieces shrink towards the end and all lanes finish together (guided self-scheduling, Polychronopoulos
+ *            and Kuck 1987); a path too slow to bring anything before the others would have finished stands aside
+ *   steal    nothing is free: the tail of what would finish last, cut so that both finish together
+ *   double   nothing can be stolen: ask again for what stalls just before the end; the first copy wins
  */
 #include "fetch_push.h"
 #include "scheduler.h"
@@ -227,6 +227,7 @@ static bool plan_audit(struct plait_fetch *f, int id, uint64_t now, struct plait
 
 /* ---- chunks ---- */
 
+/* The path as the scheduler sees it; what it was asked for before comes while a new request is on its way. */
 static struct plait_sched_path as_sched(const struct plait_fetch *f, int path, const struct lane *l,
                                         uint64_t now)
 {
@@ -234,9 +235,10 @@ static struct plait_sched_path as_sched(const struct plait_fetch *f, int path, c
     double rate = path_rate(p, now);
     uint64_t backlog_ns = plait_time_to_carry((double)path_outstanding(f, path), rate);
 
-    return (struct plait_sched_path){.next_free = plait_add_sat(now, backlog_ns),
-                                     .rate = rate,
-                                     .delay_ns = path_lanes_busy(p) > 0 && l == NULL ? 0 : path_lag_ns(p, l)};
+    return (struct plait_sched_path){
+        .next_free = plait_add_sat(now, backlog_ns),
+        .rate = rate,
+        .delay_ns = path_lanes_busy(p) > 0 && l == NULL ? 0 : plait_since(path_lag_ns(p, l), backlog_ns)};
 }
 
 /* Whether some other path would have finished `rest` bytes before this one could bring the first `piece` of
@@ -260,18 +262,13 @@ static bool stands_aside(const struct plait_fetch *f, int id, uint64_t piece, ui
     return false;
 }
 
-static uint64_t bytes_left(const struct plait_fetch *f)
-{
-    return f->map.size - f->map.done_bytes;
-}
-
 /* The first piece of a lane on a path of which nothing is known but how long it takes to answer. */
 static uint64_t first_chunk(const struct plait_fetch *f, const struct path *p, const struct lane *l)
 {
-    uint64_t share = bytes_left(f) / (uint64_t)(8 * f->path_count), most = FIRST_BYTES;
+    uint64_t share = fetch_left(f) / (uint64_t)(8 * f->path_count), most = FIRST_BYTES;
 
     if (path_lag_ns(p, l) > LONG_LAG_NS) { /* one more round trip would cost more than a piece too large */
-        share = bytes_left(f) / (uint64_t)(2 * f->path_count) / PLAIT_FETCH_LANES_MAX;
+        share = fetch_left(f) / (uint64_t)(2 * f->path_count) / PLAIT_FETCH_LANES_MAX;
         most = LONG_FIRST_BYTES;
     }
     return plait_clamp_u64(share, CHUNK_BYTES_MIN, most);
@@ -282,7 +279,7 @@ static uint64_t first_chunk(const struct plait_fetch *f, const struct path *p, c
 static double grown_bytes(const struct plait_fetch *f, const struct path *p, double bytes)
 {
     double per_lane = (double)p->kept_bytes / (double)p->lanes_want * YOUNG_GROWTH;
-    double share = (double)bytes_left(f) / (double)(4 * f->path_count) / (double)p->lanes_want;
+    double share = (double)fetch_left(f) / (double)(4 * f->path_count) / (double)p->lanes_want;
 
     if (per_lane > share)
         per_lane = share;
@@ -303,7 +300,7 @@ static double lane_share(const struct path *p, const struct lane *l, uint64_t no
 static double chunk_span_s(const struct plait_fetch *f, const struct path *p, uint64_t now)
 {
     double all = fetch_rate(f, now), least_s = CHUNK_LAGS * plait_to_s(p->lag_min_ns);
-    double span_s = all > 0 ? (double)bytes_left(f) / all / CHUNKS_LEFT : least_s;
+    double span_s = all > 0 ? (double)fetch_left(f) / all / CHUNKS_LEFT : least_s;
 
     return span_s > least_s ? span_s : least_s;
 }
@@ -318,7 +315,7 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
     if (path <= 0 || all <= 0)
         return first_chunk(f, p, l);
     double lane = lane_share(p, l, now), span_s = chunk_span_s(f, p, now);
-    double lag_s = plait_to_s(path_lag_ns(p, l)), end_s = (double)bytes_left(f) / all,
+    double lag_s = plait_to_s(path_lag_ns(p, l)), end_s = fetch_end_s(f, now),
            most_s = plait_to_s(CHUNK_NS_MAX);
 
     if (f->config.window_bytes > 0 && most_s > (double)f->config.window_bytes / 2 / all)
@@ -335,7 +332,7 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
     double least = lane * 2 * lag_s < (double)CHUNK_BYTES_MIN ? lane * 2 * lag_s : (double)CHUNK_BYTES_MIN;
     if (end_s < 2 * lag_s &&
         least < (double)free_bytes / p->lanes_want) /* no time for another: share the rest out */
-        least = (double)free_bytes / p->lanes_want;
+        least = (double)free_bytes / p->lanes_want * (l->connected ? 1 : path / all);
     if (bytes < least)
         bytes = least;
     uint64_t want = bytes <= 0 ? 0 : (uint64_t)bytes;
@@ -372,7 +369,7 @@ static bool plan_chunk(struct plait_fetch *f, int id, uint64_t now, struct plait
 
     if (!first_free(f, f->paths[id / PLAIT_FETCH_LANES_MAX].source, &e))
         return false;
-    uint64_t free_bytes = plait_max_u64(e.hi - e.lo, bytes_left(f) - f->map.taken_bytes);
+    uint64_t free_bytes = plait_max_u64(e.hi - e.lo, fetch_left(f) - f->map.taken_bytes);
     uint64_t want = fit_window(f, id, chunk_bytes(f, id, free_bytes, now), now);
     if (want == 0)
         return false;
@@ -402,7 +399,16 @@ static double thief_finish_s(const struct plait_fetch *f, int thief, bool own_pa
     double before = own_path ? 0 : (double)path_outstanding(f, path);
     double path_s = path_carries(p, before + bytes, now).rest_s, lane_s = lane_carries_s(p, l, bytes, now);
 
-    return plait_to_s(path_lag_ns(p, l)) + (path_s > lane_s ? path_s : lane_s);
+    return plait_to_s(path_lag_ns(p, l)) + plait_max_d(path_s, lane_s);
+}
+
+/* Whether the other paths together will have all they are asked for before a request on this one is answered. */
+static bool comes_too_late(const struct plait_fetch *f, int path, uint64_t lag_ns, uint64_t now)
+{
+    double others = fetch_rate(f, now) - path_rate(&f->paths[path], now);
+    double rest = (double)plait_since(fetch_left(f), path_outstanding(f, path));
+
+    return others > 0 && rest < others * plait_to_s(lag_ns);
 }
 
 /* How much of the victim's tail the thief takes so that both finish together; 0 = not worth it. */
@@ -418,6 +424,9 @@ static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim,
     double gain_s =
         WORTH * finish_s + plait_to_s(tp == vp ? SAME_PATH_GAIN_NS + 2 * lag_ns : GAIN_NS_MIN + lag_ns / 4);
 
+    if (tp != vp && lag_ns > path_lag_ns(vp, vl) &&
+        comes_too_late(f, thief / PLAIT_FETCH_LANES_MAX, lag_ns, now))
+        return 0;
     if (tp == vp && (vp->est.samples == 0 || finish_s < plait_to_s(4 * lag_ns)))
         return 0;
     if (vl->state == LANE_OPENING) /* its connection may be lost */
