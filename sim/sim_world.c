@@ -110,6 +110,7 @@ void plait_sim_world_init(struct plait_sim_world *w, const struct plait_sim_row 
     struct plait_sim_flow_config flow = plait_sim_tcp_defaults();
 
     *w = (struct plait_sim_world){.size = row->size};
+    flow.cc = row->cc;
     plait_sim_events_init(&w->events);
     plait_sim_tcp_init(&w->tcp, &w->events, &flow);
     while (w->lines < PLAIT_SIM_LINES_MAX && row->line[w->lines].mbit > 0)

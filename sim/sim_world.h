@@ -52,6 +52,7 @@ struct plait_sim_row {
     struct plait_sim_way way[PLAIT_SIM_WAYS_MAX];
     uint64_t size;
     uint64_t seed;
+    enum plait_sim_cc_kind cc; /* of every sender */
 };
 
 struct plait_sim_world {

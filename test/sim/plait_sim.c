@@ -7,6 +7,8 @@
  *      plait-sim fetch --seeds N [--from S]     random worlds S, S + 1, ...; --stats prints a line for each
  *      plait-sim fetch --seed S                 one of them, with its story
  *      plait-sim fetch --push --seeds N         the same worlds, with servers that take part in parallel HTTP
+ *      plait-sim fetch --cc bbr ...             senders of the worlds by BBR (reno, cubic) instead of as the
+ *                                               scenario says; the shares asked for are not those of BBR
  *      plait-sim fetch --golden FILE            trace hashes of scenarios and seeds, against a file; --update
  * writes it
  */
@@ -29,6 +31,7 @@ struct options {
     const char *golden;
     uint64_t seeds, from;
     bool one_seed, trace, packets, stats, update, push;
+    int cc; /* of every sender; negative: as the world has it */
 };
 
 /* ---- scenarios ---- */
@@ -55,12 +58,14 @@ static int run_scenarios(const struct options *o)
 
     printf("1..%u\n", o->scenario != NULL ? 1 : fetch_scenario_count);
     for (unsigned i = 0; i < fetch_scenario_count; i++) {
-        const struct fetch_scenario *s = &fetch_scenarios[i];
-        if (o->scenario != NULL && strcmp(o->scenario, s->name) != 0)
+        struct fetch_scenario s = fetch_scenarios[i];
+        if (o->scenario != NULL && strcmp(o->scenario, s.name) != 0)
             continue;
-        bool ok = fetch_scenario_check(s, o->scenario != NULL ? &story : NULL, &r, why, sizeof(why));
+        if (o->cc >= 0)
+            s.row.cc = (enum plait_sim_cc_kind)o->cc;
+        bool ok = fetch_scenario_check(&s, o->scenario != NULL ? &story : NULL, &r, why, sizeof(why));
         failed += !ok;
-        printf("%s %u - %s%s%s\n", ok ? "ok" : "not ok", ++n, s->name, ok ? "" : ": ", why);
+        printf("%s %u - %s%s%s\n", ok ? "ok" : "not ok", ++n, s.name, ok ? "" : ": ", why);
         print_result(&r);
     }
     return failed > 0 || n == 0;
@@ -90,6 +95,8 @@ static bool run_seed(const struct options *o, uint64_t seed)
         fetch_seed_make_push(seed, &s);
     else
         fetch_seed_make(seed, &s);
+    if (o->cc >= 0)
+        s.row.cc = (enum plait_sim_cc_kind)o->cc;
     if (o->one_seed) {
         s.config.story = stdout;
         s.config.commands = o->trace || o->packets;
@@ -196,25 +203,33 @@ static int check_golden(const char *path)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: plait-sim fetch [--scenario NAME | --seeds N [--from S] [--stats] | --seed S | "
-                    "[--push] --golden "
-                    "FILE [--update]] [--trace | --packets]\n");
+    fprintf(stderr, "usage: plait-sim fetch [--scenario NAME | [--push] --seeds N [--from S] [--stats] | "
+                    "[--push] --seed S | --golden FILE [--update]] [--cc cubic|reno|bbr] "
+                    "[--trace | --packets]\n");
     return 2;
+}
+
+static int cc_of(const char *name)
+{
+    static const char *const names[] = {
+        [PLAIT_SIM_CC_CUBIC] = "cubic", [PLAIT_SIM_CC_RENO] = "reno", [PLAIT_SIM_CC_BBR] = "bbr"};
+
+    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return i;
+    }
+    return -1;
 }
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {{"scenario", required_argument, NULL, 'c'},
-                                          {"seeds", required_argument, NULL, 'n'},
-                                          {"from", required_argument, NULL, 'f'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"golden", required_argument, NULL, 'g'},
-                                          {"update", no_argument, NULL, 'u'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"stats", no_argument, NULL, 'S'},
-                                          {"packets", no_argument, NULL, 'p'},
-                                          {"push", no_argument, NULL, 'P'},
-                                          {0}};
+    static const struct option names[] = {
+        {"scenario", required_argument, NULL, 'c'}, {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'f'},     {"seed", required_argument, NULL, 's'},
+        {"golden", required_argument, NULL, 'g'},   {"update", no_argument, NULL, 'u'},
+        {"trace", no_argument, NULL, 't'},          {"stats", no_argument, NULL, 'S'},
+        {"packets", no_argument, NULL, 'p'},        {"push", no_argument, NULL, 'P'},
+        {"cc", required_argument, NULL, 'C'},       {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -248,6 +263,11 @@ static bool parse(int argc, char **argv, struct options *o)
         case 'P':
             o->push = true;
             break;
+        case 'C':
+            o->cc = cc_of(optarg);
+            if (o->cc < 0)
+                return false;
+            break;
         case 'S':
             o->stats = true;
             break;
@@ -260,7 +280,7 @@ static bool parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-    struct options o = {0};
+    struct options o = {.cc = -1};
 
     if (argc >= 2 && strcmp(argv[1], "tunnel") == 0)
         return tunnel_main(argc - 1, argv + 1);
