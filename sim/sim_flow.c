@@ -258,19 +258,29 @@ static bool pace(struct plait_sim_flow *f, uint64_t now)
     return true;
 }
 
+/* How far the window is used: remembered for a round, as Linux does it (tcp_cwnd_validate). */
+static void note_use(struct plait_sim_flow *f, bool limited)
+{
+    if ((int32_t)(f->una - f->use_end) < 0 && !limited && (f->limited || f->pipe <= f->use_most))
+        return;
+    f->limited = limited;
+    f->use_most = f->pipe;
+    f->use_end = f->nxt;
+}
+
 bool plait_sim_flow_next(struct plait_sim_flow *f, uint64_t now, struct plait_sim_segment *out)
 {
     f->pace_at = PLAIT_NEVER;
     if (f->probing)
         return probe(f, now, out);
     if (f->lost == 0 && !has_new(f)) {
-        f->limited = false;
+        note_use(f, false);
         if (f->pipe < (uint32_t)f->cc.cwnd)
             f->app_limited = f->delivered + f->pipe > 0 ? f->delivered + f->pipe : 1;
         return false;
     }
     if (f->pipe >= (uint32_t)f->cc.cwnd) {
-        f->limited = true;
+        note_use(f, true);
         return false;
     }
     if (f->cc.kind == PLAIT_SIM_CC_BBR && !pace(f, now))
@@ -416,9 +426,9 @@ static void leave_state(struct plait_sim_flow *f)
     f->state = PLAIT_SIM_FLOW_OPEN;
 }
 
-static void grow_window(struct plait_sim_flow *f, uint64_t now, uint32_t delivered, uint32_t flight)
+static void grow_window(struct plait_sim_flow *f, uint64_t now, uint32_t delivered)
 {
-    bool used = f->limited || (plait_sim_cc_slow_start(&f->cc) && 2.0 * flight > f->cc.cwnd);
+    bool used = f->limited || (plait_sim_cc_slow_start(&f->cc) && 2.0 * f->use_most > f->cc.cwnd);
 
     if (f->state != PLAIT_SIM_FLOW_RECOVERY && delivered > 0 && used)
         plait_sim_cc_on_ack(&f->cc, now, delivered, f->min_rtt);
@@ -477,7 +487,7 @@ void plait_sim_flow_on_ack(struct plait_sim_flow *f, uint64_t now, const struct 
     else if (f->state == PLAIT_SIM_FLOW_RECOVERY)
         reduce(f, delivered);
     else
-        grow_window(f, now, delivered, flight);
+        grow_window(f, now, delivered);
     f->probed = false;
     f->unarmed = true;
     f->timer = PLAIT_SIM_TIMER_NONE;

@@ -78,8 +78,9 @@ struct plait_sim_flow {
     uint32_t rack_id, highest;
     uint32_t patience;
     bool reordered, limited, fin_wanted, fin_cut, dead;
-    bool probing, probed; /* a tail probe is to be sent; was sent and is not yet answered */
-    bool unarmed;         /* the deadline is to be set anew */
+    uint32_t use_most, use_end; /* the most segments in flight until that one was acknowledged */
+    bool probing, probed;       /* a tail probe is to be sent; was sent and is not yet answered */
+    bool unarmed;               /* the deadline is to be set anew */
     enum plait_sim_flow_timer timer;
     uint64_t deadline, last_send;
 
