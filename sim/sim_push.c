@@ -14,7 +14,10 @@
 #define HEAD_BYTES      320
 #define CHUNK_END_BYTES 5
 #define MISPLACED       77
-#define UNSENT_MAX      (48 * PLAIT_KIB) /* like a short TCP_NOTSENT_LOWAT */
+/* Unsent bytes, as plait serve bounds them by TCP_NOTSENT_LOWAT. */
+#define UNSENT_S        0.02
+#define UNSENT_MIN      (8 * PLAIT_KIB)
+#define UNSENT_MAX      (2 * PLAIT_MIB)
 
 static struct plait_sim_session *session_of(struct plait_sim_server *v, int conn)
 {
@@ -96,13 +99,24 @@ static void write_end(struct plait_sim_session *s, uint64_t now, uint64_t blocks
 
 /* ---- pumping ---- */
 
+static double rate_of(const struct plait_sim_flow *f)
+{
+    return f->srtt > 0 ? f->cc.cwnd * f->config->mss / plait_to_s(f->srtt) : 0;
+}
+
+static bool has_room(const struct plait_sim_flow *f)
+{
+    uint64_t fit = (uint64_t)(rate_of(f) * UNSENT_S);
+
+    return f->written - f->cut < plait_clamp_u64(fit, UNSENT_MIN, UNSENT_MAX);
+}
+
 static void look_at_socket(struct plait_sim_session *s, uint64_t now)
 {
     const struct plait_sim_flow *f = plait_sim_conn_flow(s->conn, PLAIT_SIM_SERVER);
-    struct plait_share_link link = {.unsent_bytes = f->written - f->cut, .rtt_ns = f->srtt};
+    struct plait_share_link link = {
+        .unsent_bytes = f->written - f->cut, .rate = rate_of(f), .rtt_ns = f->srtt};
 
-    if (f->srtt > 0)
-        link.rate = f->cc.cwnd * f->config->mss / plait_to_s(f->srtt);
     plait_share_on_link(s->server->share, s->share_conn, &link);
     plait_share_on_acked(s->server->share, now, s->share_conn, plait_since(f->acked, s->stream_from));
 }
@@ -114,7 +128,7 @@ static void pump(struct plait_sim_session *s, uint64_t now)
     bool held = s->held;
 
     s->held = true;
-    while (s->server_open && s->share_conn >= 0 && s->stop_after > 0 && f->written - f->cut < UNSENT_MAX) {
+    while (s->server_open && s->share_conn >= 0 && s->stop_after > 0 && has_room(f)) {
         look_at_socket(s, now);
         plait_share_next(s->server->share, now, s->share_conn, &next);
         struct plait_frame mark = {PLAIT_FRAME_MARK, 0, next.sequence};
