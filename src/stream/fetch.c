@@ -10,7 +10,7 @@
 
 #include "fetch_push.h"
 
-#define LANES_DEFAULT 16
+#define LANES_DEFAULT PLAIT_FETCH_LANES_MAX
 #define GIVE_UP_NS    (120 * PLAIT_S)
 
 struct plait_fetch *plait_fetch_new(const struct plait_fetch_config *config, uint64_t now)

@@ -20,7 +20,7 @@ void plait_fetch_on_connected(struct plait_fetch *f, uint64_t now, int lane, uin
     l->connected = true;
     l->opened = now; /* the answer is awaited from now */
     if (rtt_ns > 0)
-        path_learn_rtt(fetch_path_of(f, lane), rtt_ns);
+        path_learn_rtt(f, fetch_path_of(f, lane), rtt_ns);
     f->replan = true;
 }
 
@@ -110,7 +110,7 @@ void fetch_begin_body(struct plait_fetch *f, int lane, uint64_t now)
     p->reached = true;
     path_learn_lag(p, now - l->opened);
     if (!l->connected || p->est.rtt_min_ns == 0)
-        path_learn_rtt(p, plait_max_u64(now - l->opened, 1));
+        path_learn_rtt(f, p, plait_max_u64(now - l->opened, 1));
     l->connected = true;
     l->state = LANE_BODY;
     l->body_since = l->last_arrival = now;

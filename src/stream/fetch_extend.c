@@ -14,6 +14,7 @@
 #define LATE_AT_END_NS (30 * PLAIT_MS)
 #define CUT_AGAIN_NS   (300 * PLAIT_MS)
 #define GRACE_NS       (300 * PLAIT_MS) /* a letter has its connections to open their windows */
+#define WORTH_NS       (100 * PLAIT_MS)
 #define END_NS         (100 * PLAIT_MS)
 
 /* ---- extend ---- */
@@ -33,9 +34,13 @@ void letters_look(const struct plait_fetch *f, uint64_t now, int whom, double ah
     for (int i = 0; i < f->push.letter_count; i++) {
         const struct letter *t = &f->push.letters[i];
         bool carried = t->up && source_usable(f, t->source) && (i == whom || push_is_carried(f, i, true));
-        double rate = carried ? letter_expected_rate(f, i, ahead_s, now) : 0;
-        out[i] = (struct plait_sched_path){
-            .rate = rate, .next_free = plait_time_to_carry((double)(t->due_bytes + t->copy_bytes), rate)};
+        bool far = letter_is_far(f, i);
+        double own_s = far ? plait_to_s(letter_ahead_ns(f, i)) : ahead_s;
+        double rate = carried ? letter_expected_rate(f, i, own_s, now) : 0;
+        uint64_t due = t->due_bytes + t->copy_bytes + (far ? letter_range_bytes(f, i) : 0);
+        out[i] = (struct plait_sched_path){.rate = rate, .next_free = plait_time_to_carry((double)due, rate)};
+        if (far) /* what it is told now is not here before */
+            out[i].next_free = plait_max_u64(out[i].next_free, letter_rtt_ns(f, i));
     }
 }
 
@@ -99,16 +104,28 @@ static void plan_copies(struct plait_fetch *f, struct plait_sched_path letters[L
 static bool look_ahead(struct plait_fetch *f, uint64_t now, int whom,
                        struct plait_sched_path letters[LETTERS_MAX], uint64_t ahead[LETTERS_MAX])
 {
-    uint64_t end_ns = PLAIT_NEVER;
-    bool low = whom != NO_LETTER;
+    uint64_t end_ns = PLAIT_NEVER, first_ns = PLAIT_NEVER;
+    double sum = 0;
+    bool low = whom != NO_LETTER, idle = f->map.taken_bytes == 0;
 
     if (push_has_ranges(f)) /* leave them their part of the end */
         end_ns = END_NS + plait_time_to_carry((double)(f->map.size - f->map.done_bytes), fetch_rate(f, now));
     letters_look(f, now, whom, plait_to_s(AHEAD_NS), letters);
     for (int i = 0; i < f->push.letter_count; i++) {
+        sum += letters[i].rate;
+        if (letters[i].rate > 0)
+            first_ns = plait_min_u64(first_ns, letter_is_far(f, i) ? letter_rtt_ns(f, i) : 0);
+    }
+    uint64_t all_ns =
+        plait_add_sat(first_ns, plait_time_to_carry((double)(f->map.size - f->map.done_bytes), sum));
+    for (int i = 0; i < f->push.letter_count; i++) {
         ahead[i] = plait_min_u64(letter_ahead_ns(f, i), end_ns);
-        low |=
-            letters[i].rate > 0 && letters[i].next_free + plait_min_u64(INTERVAL_NS, ahead[i] / 2) < ahead[i];
+        if (letter_is_far(f, i)) /* it has no time to give back what is too much */
+            ahead[i] = plait_min_u64(ahead[i], all_ns);
+        if (idle)
+            ahead[i] = letter_ahead_ns(f, i);
+        low |= letters[i].rate > 0 &&
+               (idle || letters[i].next_free + plait_min_u64(INTERVAL_NS, ahead[i] / 2) < ahead[i]);
     }
     return low;
 }
@@ -195,7 +212,7 @@ uint64_t push_reached(const struct plait_fetch *f, int letter, uint64_t from, do
     for (uint64_t b = from; b < f->push.end; b++)
         mine += push_plan_at(&f->push, b) == letter;
     return plait_repattern_predict(from, rate / f->push.block_bytes, plait_to_s(look_ns),
-                                   all > 0 ? (double)mine / (double)all : 1);
+                                   mine > 0 ? (double)mine / (double)all : 1);
 }
 
 /* The block from which on the letter is to give up what is planned for it, when it keeps `bytes`. */
@@ -249,30 +266,87 @@ static bool is_somebody_new(const struct plait_fetch *f)
     return false;
 }
 
+static bool letter_grows(const struct plait_fetch *f, int letter, uint64_t now)
+{
+    bool grows = false;
+
+    for (int i = 0; i < f->path_count; i++)
+        grows |= f->paths[i].letter == letter && path_grows(&f->paths[i], now);
+    return grows;
+}
+
+/* Seconds until everything is here, at what is to be expected of all. */
+static double end_s(const struct plait_fetch *f, uint64_t now)
+{
+    double sum = 1;
+
+    for (int i = 0; i < f->push.letter_count; i++)
+        sum += f->push.letters[i].up ? letter_expected_rate(f, i, plait_to_s(letter_ahead_ns(f, i)), now) : 0;
+    for (int i = 0; i < f->path_count; i++) {
+        if (push_streams(&f->paths[i]) == 0 && f->paths[i].state == PLAIT_FETCH_PATH_ACTIVE)
+            sum += path_rate(&f->paths[i], now);
+    }
+    return (double)(f->map.size - f->map.done_bytes) / sum;
+}
+
+/* Whether the letter can be judged now, and its source be told. */
+static bool may_be_cut(const struct plait_fetch *f, int letter, uint64_t now)
+{
+    const struct letter *t = &f->push.letters[letter];
+    const struct steer *st = &f->sources[t->source].steer;
+
+    return t->up && t->due_bytes > 0 && st->kind == STEER_NONE && !is_opening(f, t->source) &&
+           now - st->cut_at >= CUT_AGAIN_NS && push_is_carried(f, letter, true) &&
+           plait_since(now, t->up_at) >= GRACE_NS + 2 * letter_rtt_ns(f, letter) &&
+           !(letter_is_far(f, letter) && letter_grows(f, letter, now));
+}
+
+/* All is planned: it ends earlier if the letter gives some of it up, and there is time for that. */
+static void cut_at_end(struct plait_fetch *f, uint64_t now, int letter, double rate)
+{
+    double others, others_rate, rest_s = (double)f->push.letters[letter].due_bytes / (rate > 1 ? rate : 1);
+
+    sum_others(f, letter, now, &others, &others_rate);
+    if (others_rate <= 0)
+        return;
+    double together_s = (others + (double)f->push.letters[letter].due_bytes) / (others_rate + rate);
+    bool in_time = letter_is_far(f, letter)
+                       ? rest_s > plait_to_s(letter_rtt_ns(f, letter) + FLIGHT_NS + WORTH_NS)
+                       : together_s > 2 * plait_to_s(letter_answer_ns(f, letter));
+    if (in_time && rest_s > together_s + plait_to_s(LATE_AT_END_NS))
+        cut(f, now, letter, together_s, rate);
+}
+
+/* More is to be planned: the letter has too much for the time that it was to have work for; a far one, for the time
+ * that is left. */
+static void cut_underway(struct plait_fetch *f, uint64_t now, int letter, double rate)
+{
+    double others, others_rate, rest_s = (double)f->push.letters[letter].due_bytes / (rate > 1 ? rate : 1);
+    double ahead_s = plait_to_s(letter_ahead_ns(f, letter)), keep_s = ahead_s / 2;
+
+    sum_others(f, letter, now, &others, &others_rate);
+    if (letter_is_far(f, letter))
+        ahead_s = keep_s = end_s(f, now);
+    if (others_rate > 0 && rest_s > ahead_s + plait_to_s(LATE_NS))
+        cut(f, now, letter, keep_s, rate);
+}
+
 void push_look_at_shares(struct plait_fetch *f, uint64_t now)
 {
     bool planned = push_all_taken(f), news = planned && is_somebody_new(f);
 
     for (int i = 0; i < f->push.letter_count; i++) {
-        const struct letter *t = &f->push.letters[i];
-        const struct steer *st = &f->sources[t->source].steer;
-        double others, others_rate, rate = letter_expected_rate(f, i, 0, now);
-        if (!t->up || t->due_bytes == 0 || st->kind != STEER_NONE || is_opening(f, t->source) ||
-            now - st->cut_at < CUT_AGAIN_NS || !push_is_carried(f, i, true) ||
-            plait_since(now, t->up_at) < GRACE_NS + 2 * letter_rtt_ns(f, i))
+        if (!may_be_cut(f, i, now))
             continue;
-        sum_others(f, i, now, &others, &others_rate);
-        if (news && (double)t->due_bytes > 2 * rate * plait_to_s(AHEAD_NS))
+        double ahead_s = letter_is_far(f, i) ? plait_to_s(letter_ahead_ns(f, i)) : 0;
+        double rate = letter_expected_rate(f, i, ahead_s, now);
+        if (news && (double)f->push.letters[i].due_bytes > 2 * rate * plait_to_s(AHEAD_NS))
             cut(f, now, i, plait_to_s(AHEAD_NS), rate);
-        if (others_rate <= 0 || st->kind != STEER_NONE)
+        if (f->sources[f->push.letters[i].source].steer.kind != STEER_NONE)
             continue;
-        double rest_s = (double)t->due_bytes / (rate > 1 ? rate : 1),
-               rtt_s = plait_to_s(letter_answer_ns(f, i));
-        double together_s = (others + (double)t->due_bytes) / (others_rate + rate);
-        double ahead_s = plait_to_s(letter_ahead_ns(f, i));
-        if (planned && rest_s > together_s + plait_to_s(LATE_AT_END_NS) && together_s > 2 * rtt_s)
-            cut(f, now, i, together_s, rate);
-        else if (!planned && rest_s > ahead_s + plait_to_s(LATE_NS))
-            cut(f, now, i, ahead_s / 2, rate);
+        if (planned)
+            cut_at_end(f, now, i, rate);
+        else
+            cut_underway(f, now, i, rate);
     }
 }

@@ -12,6 +12,7 @@
 #define LOSS_NS           (5 * PLAIT_S) /* after the loss of a connection, holes are nobody's fault */
 #define FAILED_NS         (2 * PLAIT_S) /* who left blocks out is not asked for others */
 #define DOUBLED_PERCENT   2
+#define AT_ONCE_NS        (150 * PLAIT_MS) /* work for so long, of what a far letter is late with */
 #define DOUBLED_BYTES_MIN (256 * PLAIT_KIB)
 
 /* ---- holes ---- */
@@ -25,6 +26,10 @@ static bool name_block(struct steer *st, uint64_t block)
         return true;
     if (last != NULL && block == last->last + 1) {
         last->last = block;
+        return true;
+    }
+    if (last != NULL && block + 1 == last->first) {
+        last->first = block;
         return true;
     }
     if (st->block_count == PLAIT_BLOCKS_MAX)
@@ -180,12 +185,30 @@ static int latest_letter(const struct plait_fetch *f, uint64_t now, double *rest
     for (int i = 0; i < f->push.letter_count; i++) {
         const struct letter *t = &f->push.letters[i];
         double rate = letter_rate(f, i, now), s = (double)t->due_bytes / (rate > 1 ? rate : 1);
-        if (!t->up || t->due_bytes == 0 || s <= *rest_s)
+        if (letter_is_far(f, i)) /* what is bound to a connection may wait for its acknowledgements */
+            s += plait_to_s(letter_rtt_ns(f, i)) / 2;
+        if (!t->up || t->due_bytes == 0 || s <= *rest_s || f->sources[t->source].steer.kind == STEER_CUT)
             continue;
         *rest_s = s;
         latest = i;
     }
     return latest;
+}
+
+/*
+ * Whether the helper is to be asked for the block as well. Of a far letter's, those that others of its connections have
+ * gone past, all at once, and so that they find the helper just about idle: the others are on their way.
+ */
+static bool is_worth_doubling(const struct plait_fetch *f, int late, double rest_s, uint64_t block,
+                              int helper, const struct plait_sched_path *path, bool first)
+{
+    uint64_t answer = letter_answer_ns(f, helper),
+             block_ns = plait_time_to_carry(f->push.block_bytes, path->rate);
+
+    if (plait_to_s(path->next_free + block_ns + answer) > rest_s / 1.3)
+        return false;
+    return !letter_is_far(f, late) ||
+           (block < f->push.letters[late].last && path->next_free <= answer + (first ? 0 : AT_ONCE_NS));
 }
 
 void push_double_late(struct plait_fetch *f, uint64_t now)
@@ -194,8 +217,9 @@ void push_double_late(struct plait_fetch *f, uint64_t now)
     struct plait_sched_path letters[LETTERS_MAX];
     struct plait_extent e;
     double rest_s;
-    uint64_t budget = plait_max_u64(f->map.size / 100 * DOUBLED_PERCENT, DOUBLED_BYTES_MIN), arrival;
+    uint64_t budget = plait_max_u64(f->map.size / 100 * DOUBLED_PERCENT, DOUBLED_BYTES_MIN);
     int late = latest_letter(f, now, &rest_s);
+    bool first = true;
 
     if (late == NO_LETTER || f->pin_count > 0)
         return;
@@ -203,15 +227,16 @@ void push_double_late(struct plait_fetch *f, uint64_t now)
     letters[late].rate = 0;
     for (uint64_t at = 0; letter_find_due(f, late, at, &e) && u->doubled_bytes < budget;) {
         uint64_t block = e.lo / u->block_bytes;
-        int letter = plait_sched_pick(letters, (size_t)u->letter_count, 0, (double)u->block_bytes, &arrival);
+        int letter = plait_sched_pick(letters, (size_t)u->letter_count, 0, (double)u->block_bytes, NULL);
         at = (block + 1) * u->block_bytes;
-        if (letter < 0 || plait_to_s(arrival) + plait_to_s(letter_answer_ns(f, letter)) > rest_s / 1.3)
+        if (letter < 0 || !is_worth_doubling(f, late, rest_s, block, letter, &letters[letter], first))
             break;
         if (!push_remembers(u, block) || (u->plan[block % PLAN_BLOCKS] & PLAN_TWICE) != 0)
             continue;
         u->plan[block % PLAN_BLOCKS] |= PLAN_TWICE;
         ask_for(f, letters, letter, block);
         u->doubled_bytes += u->block_bytes;
+        first = false;
     }
     send_asks(f, now);
 }

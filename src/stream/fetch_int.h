@@ -113,6 +113,8 @@ struct letter {
     uint64_t copy_bytes; /* that others bring as well, and that are not here from it */
     uint64_t last;       /* one past the highest block that came */
     double rate;         /* bytes/s over some intervals, 0 = not yet known */
+    double
+        odd_rate; /* of the last interval, when it was quite another one and may be a burst; 0 = it was not */
     uint64_t came_bytes; /* over its streams, since rated_at */
     uint64_t rated_at;
     uint64_t hole;       /* the lowest block that seems to have been left out, and since when */
@@ -299,7 +301,7 @@ void path_out(struct plait_fetch *f, int path);
 void source_out(struct plait_fetch *f, int source);
 void source_strike(struct plait_fetch *f, int source);
 /* A connection of the path took this long to stand, or has not stood after it. */
-void path_learn_rtt(struct path *p, uint64_t rtt_ns);
+void path_learn_rtt(const struct plait_fetch *f, struct path *p, uint64_t rtt_ns);
 /* A request on a connection that stood was answered after this time. */
 void path_learn_lag(struct path *p, uint64_t lag_ns);
 void paths_on_deadline(struct plait_fetch *f, uint64_t now);
@@ -314,6 +316,10 @@ bool path_is_young(const struct path *p, uint64_t now);
 /* What `bytes` more would take on the path: by its rate, or while it is young by the doubling of its windows.
  */
 struct finish path_carries(const struct path *p, double bytes, uint64_t now);
+/* Whether the windows of a young path seem to open still. */
+bool path_grows(const struct path *p, uint64_t now);
+/* Bytes/s that it is to be expected to bring on average in the time to come. */
+double path_rate_after(const struct path *p, double ahead_s, uint64_t now);
 /* When the path has brought all that it is asked for. */
 struct finish path_finish(const struct plait_fetch *f, int path, uint64_t now);
 /* Bytes that are not here yet; how long they take at the present rates of all paths, 0 = unknown. */

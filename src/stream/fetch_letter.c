@@ -6,11 +6,10 @@
 #include "scheduler.h"
 
 #define AHEAD_NS       PLAIT_REPATTERN_LOOKAHEAD_NS
-#define ALONE_AHEAD_NS (4 * PLAIT_S)    /* one source shares out among its connections itself */
-#define FAR_NS         (100 * PLAIT_MS) /* nearer ones have opened their windows before more is planned */
-#define SWAY           0.35             /* of samples, when the rate is as it was */
+#define ALONE_AHEAD_NS (4 * PLAIT_S) /* one source shares out among its connections itself */
+#define SWAY           0.35          /* of samples, when the rate is as it was */
 #define RATE_NS        (300 * PLAIT_MS)
-#define GROWTH_MAX     4
+#define FELL           0.3 /* so much slower is no stutter */
 
 uint64_t push_block_count(const struct plait_fetch *f)
 {
@@ -205,16 +204,29 @@ double letter_expected_rate(const struct plait_fetch *f, int letter, double ahea
         const struct path *p = &f->paths[i];
         if (!is_carrier(p, letter))
             continue;
-        double rate = path_rate(p, now), grown = rate;
-        if (p->est.rtt_min_ns > FAR_NS && path_is_young(p, now))
-            grown = path_carries(p, rate * ahead_s + (double)f->push.block_bytes, now).rate;
-        sum += grown < rate ? rate : grown > GROWTH_MAX * rate ? GROWTH_MAX * rate : grown;
+        sum += p->est.rtt_min_ns > PUSH_FAR_NS ? path_rate_after(p, ahead_s, now) : path_rate(p, now);
     }
     double usual = f->push.letters[letter].rate;
+    if (letter_is_far(f, letter)) /* what came over some tenths of a second says nothing of one */
+        return sum;
     return sum < usual * (1 + SWAY) && sum > usual * (1 - SWAY) ? usual : sum;
 }
 
-/* What the letter brings over some intervals: it sways less than the latest samples. */
+uint64_t letter_range_bytes(const struct plait_fetch *f, int letter)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < f->path_count; i++) {
+        if (is_carrier(&f->paths[i], letter) && f->paths[i].est.rtt_min_ns > PUSH_FAR_NS)
+            sum += path_outstanding(f, i) - push_outstanding(f, i);
+    }
+    return sum;
+}
+
+/*
+ * What the letter brings over some intervals: it sways less than the latest samples. What comes behind a lost packet
+ * comes late and in a burst: an interval that is quite unlike the others counts together with the next.
+ */
 void letter_learn_rate(struct plait_fetch *f, uint64_t now, int letter)
 {
     struct letter *t = &f->push.letters[letter];
@@ -230,7 +242,13 @@ void letter_learn_rate(struct plait_fetch *f, uint64_t now, int letter)
     if (t->due_bytes > 0) {
         double latest = letter_rate(f, letter, now);
         bool moved = rate > 1.5 * t->rate || rate < 0.67 * t->rate;
-        t->rate = moved ? (t->rate > 0 ? rate : latest) : 0.7 * t->rate + 0.3 * rate;
+        if (t->rate <= 0)
+            t->rate = latest;
+        else if (!moved)
+            t->rate = 0.7 * t->rate + 0.3 * (t->odd_rate > 0 ? (rate + t->odd_rate) / 2 : rate);
+        else if (t->odd_rate > 0 || rate < FELL * t->rate)
+            t->rate = t->odd_rate > 0 ? (rate + t->odd_rate) / 2 : rate;
+        t->odd_rate = moved && t->odd_rate <= 0 ? rate : 0;
     }
     t->rated_at = now;
     t->came_bytes = 0;
@@ -288,6 +306,17 @@ static bool is_alone(const struct plait_fetch *f, int letter)
     return true;
 }
 
+bool letter_is_far(const struct plait_fetch *f, int letter)
+{
+    uint64_t least = PLAIT_NEVER;
+
+    for (int i = 0; i < f->path_count; i++) {
+        if (is_carrier(&f->paths[i], letter))
+            least = plait_min_u64(least, f->paths[i].est.rtt_min_ns);
+    }
+    return least != PLAIT_NEVER && least > PUSH_FAR_NS;
+}
+
 bool push_has_ranges(const struct plait_fetch *f)
 {
     for (int i = 0; i < f->path_count; i++) {
@@ -298,10 +327,15 @@ bool push_has_ranges(const struct plait_fetch *f)
     return false;
 }
 
-/* How far ahead everybody is to have work. */
+/* How far ahead everybody is to have work. A far letter's is only there a round trip after it was told, which may have to
+ * wait for the answer to what it was told before; the first time there is a connection to be made. */
 uint64_t letter_ahead_ns(const struct plait_fetch *f, int letter)
 {
     uint64_t rtt = letter_rtt_ns(f, letter);
 
-    return is_alone(f, letter) ? ALONE_AHEAD_NS + 4 * rtt : AHEAD_NS + 2 * rtt;
+    if (is_alone(f, letter))
+        return ALONE_AHEAD_NS + 4 * rtt;
+    if (!letter_is_far(f, letter))
+        return AHEAD_NS + 2 * rtt;
+    return AHEAD_NS + (f->sources[f->push.letters[letter].source].steer.took_ns == 0 ? 4 * rtt : 3 * rtt / 2);
 }

@@ -5,8 +5,9 @@
  */
 #include "fetch_int.h"
 
-#define YOUNG_LAGS   8 /* a path counts as young for so many round trips */
-#define FRESH_LAGS   4 /* a connection opens its window for so many */
+#define YOUNG_LAGS   8   /* a path counts as young for so many round trips */
+#define FRESH_LAGS   4   /* a connection opens its window for so many */
+#define GROWS        1.3 /* from one sample to the next: its windows still open */
 #define REST_NS      (250 * PLAIT_MS)
 #define FIRST_WINDOW 14600.0 /* bytes that a new connection may send at once (RFC 6928) */
 
@@ -43,6 +44,36 @@ struct finish path_carries(const struct path *p, double bytes, uint64_t now)
     double window = rate * rtt_s > FIRST_WINDOW * lanes ? rate * rtt_s : FIRST_WINDOW * lanes;
     double seconds = slow_start_s(bytes, window, rtt_s);
     return (struct finish){seconds, bytes > 0 ? bytes / seconds : window / rtt_s};
+}
+
+/* Its n-th sample from the end, from 0 on; 0 where there is none. */
+static double sample(const struct plait_estimator *e, unsigned n)
+{
+    return n < e->samples ? e->last[(e->samples - 1 - n) % PLAIT_ESTIMATOR_SPANS] : 0;
+}
+
+bool path_grows(const struct path *p, uint64_t now)
+{
+    return path_is_young(p, now) && (p->est.samples < 2 || sample(&p->est, 0) > GROWS * sample(&p->est, 1));
+}
+
+double path_rate_after(const struct path *p, double ahead_s, uint64_t now)
+{
+    double last = sample(&p->est, 0), before = sample(&p->est, 1), rate = path_rate(p, now), bytes = 0;
+    double window = FIRST_WINDOW * (double)plait_max_u64(1, path_lanes_busy(p));
+    double rtt_s = plait_to_s(p->est.rtt_min_ns), left_s = ahead_s;
+
+    if (rate == p->est.rate && rate < before && rate < last) /* it has grown, and the mean lags behind */
+        rate = before < last ? before : last;
+    if (ahead_s <= 0 || rtt_s <= 0 || !path_grows(p, now))
+        return rate;
+    if (p->est.samples > 0)
+        return (last > rate ? last : rate) * GROWS; /* who knows where it ends */
+    for (; left_s > rtt_s; left_s -= rtt_s) {
+        bytes += window;
+        window *= 2;
+    }
+    return (bytes + window * left_s / rtt_s) / ahead_s;
 }
 
 struct finish path_finish(const struct plait_fetch *f, int path, uint64_t now)

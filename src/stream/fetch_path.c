@@ -21,6 +21,9 @@
 #define FAR_NS           (100 * PLAIT_MS)
 #define FAR_PER_LANE_NS  (40 * PLAIT_MS)
 #define LANES_FIRST_MAX  16
+#define VERY_FAR_NS      (300 * PLAIT_MS)
+#define LANES_MORE_MAX   (PLAIT_FETCH_LANES_MAX - LANES_FIRST_MAX)
+#define WAITS_ON         3      /* who has waited so long is taken to wait so many times that in all */
 #define WINDOW_BYTES_MIN 6000.0 /* a connection that has less in flight is one too many */
 #define TRIAL_GAIN       1.25
 #define TRIAL_NS         (4 * PLAIT_S)
@@ -125,12 +128,15 @@ void path_set_state(struct plait_fetch *f, int path, enum plait_fetch_path_state
                        .kind = PLAIT_FETCH_EV_PATH_STATE, .path = path, .source = p->source, .state = state});
 }
 
-/* A first guess: long paths want more connections to fill. */
-static uint64_t first_lanes(uint64_t rtt_ns)
+/* A first guess: long paths want more connections to fill, as each begins with a small window. The longest want still more
+ * where sources push, which share out among them what requests would have to. */
+static uint64_t first_lanes(uint64_t rtt_ns, bool pushed)
 {
     uint64_t near = plait_min_u64(LANES_NEAR_MIN + rtt_ns / NEAR_PER_LANE_NS, LANES_NEAR_MAX);
+    uint64_t far = near + plait_since(rtt_ns, FAR_NS) / FAR_PER_LANE_NS;
 
-    return plait_min_u64(near + plait_since(rtt_ns, FAR_NS) / FAR_PER_LANE_NS, LANES_FIRST_MAX);
+    return plait_min_u64(far, LANES_FIRST_MAX) +
+           (pushed ? plait_min_u64(plait_since(rtt_ns, VERY_FAR_NS) / FAR_PER_LANE_NS, LANES_MORE_MAX) : 0);
 }
 
 /* More than this would have hardly a packet each in flight. */
@@ -138,16 +144,18 @@ static unsigned lanes_most(const struct path *p)
 {
     double windows = p->est.rate * plait_to_s(p->lag_min_ns) / WINDOW_BYTES_MIN;
 
-    return p->est.samples == 0 || windows > PLAIT_FETCH_LANES_MAX ? PLAIT_FETCH_LANES_MAX
-                                                                  : 2 + (unsigned)windows;
+    if (p->est.samples == 0)
+        return PLAIT_FETCH_LANES_MAX;
+    return windows > LANES_FIRST_MAX - 2 ? LANES_FIRST_MAX : 2 + (unsigned)windows;
 }
 
-void path_learn_rtt(struct path *p, uint64_t rtt_ns)
+void path_learn_rtt(const struct plait_fetch *f, struct path *p, uint64_t rtt_ns)
 {
     plait_estimator_on_rtt(&p->est, rtt_ns);
     if (p->first_byte != 0 && p->state == PLAIT_FETCH_PATH_ACTIVE)
         return;
-    uint64_t lanes = plait_min_u64(first_lanes(p->est.rtt_min_ns), lanes_most(p));
+    uint64_t lanes =
+        plait_min_u64(first_lanes(p->est.rtt_min_ns, push_is_likely(f, p->est.rtt_min_ns)), lanes_most(p));
     if (p->lanes_want < lanes)
         p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
 }
@@ -406,7 +414,9 @@ static void learn_from_waiting(struct plait_fetch *f, struct path *p, uint64_t n
         if (l->state != LANE_OPENING || l->connected || p->est.rtt_min_ns != 0)
             continue;
         p->waited_ns = plait_max_u64(p->waited_ns, now - l->opened);
-        uint64_t lanes = plait_max_u64(1, first_lanes(now - l->opened) - 1);
+        bool pushed = p->waited_ns >= FAR_NS && push_is_likely(f, WAITS_ON * p->waited_ns);
+        uint64_t waited_ns = pushed ? WAITS_ON * p->waited_ns : now - l->opened;
+        uint64_t lanes = plait_max_u64(1, first_lanes(waited_ns, pushed) - 1);
         if (lanes > p->lanes_want) {
             p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
             f->replan = true;

@@ -19,6 +19,8 @@
 #define LONG_WAIT_NS     (100 * PLAIT_MS)
 #define LONG_LAG_NS      (300 * PLAIT_MS)
 #define LONG_FIRST_BYTES (2 * PLAIT_MIB)
+#define LONG_LANES       16               /* that share in this */
+#define TASTE_BYTES      (12 * PLAIT_KIB) /* within a connection's first window, with the head */
 #define CHUNK_BYTES_MIN  (64 * PLAIT_KIB)
 #define PIECE_BYTES_MIN  (8 * PLAIT_KIB)
 #define TRIAL_BYTES      (64 * PLAIT_KIB)
@@ -57,15 +59,20 @@ static int source_at(const struct plait_fetch *f, uint64_t offset)
     return e.state == PLAIT_BLOCK_DONE ? e.owner : f->paths[e.owner / PLAIT_FETCH_LANES_MAX].source;
 }
 
-/* Begin early enough to compare the seam where the bytes before are another source's. */
+/* Whether the bytes before are another source's. */
+static bool has_seam(const struct plait_fetch *f, int path, uint64_t lo)
+{
+    int before = lo > 0 ? source_at(f, lo - 1) : PLAIT_FETCH_NO_SOURCE;
+
+    return before != PLAIT_FETCH_NO_SOURCE && before != f->paths[path].source;
+}
+
+/* Begin early enough to compare the seam. */
 static void add_seam(struct plait_fetch *f, int path, struct lane *l)
 {
     int source = f->paths[path].source;
 
-    if (l->lo == 0)
-        return;
-    int before = source_at(f, l->lo - 1);
-    if (before == PLAIT_FETCH_NO_SOURCE || before == source)
+    if (!has_seam(f, path, l->lo))
         return;
     uint64_t len = plait_min_u64(SEAM_BYTES, l->lo),
              kept = plait_min_u64(len, plait_since(l->lo, f->emitted));
@@ -262,13 +269,27 @@ static bool stands_aside(const struct plait_fetch *f, int id, uint64_t piece, ui
     return false;
 }
 
+/*
+ * Whether a long path's source may turn out to push, as others do. Then the first piece of a connection is no more than
+ * its first window: what is asked for next is there with the acknowledgements, and nothing is lost by having asked
+ * for so little.
+ */
+static bool is_tasted(const struct plait_fetch *f, const struct path *p, const struct lane *l)
+{
+    uint64_t rtt = plait_max_u64(p->waited_ns, p->est.rtt_min_ns);
+
+    return !l->connected && rtt >= LONG_WAIT_NS && push_is_likely(f, rtt);
+}
+
 /* The first piece of a lane on a path of which nothing is known but how long it takes to answer. */
 static uint64_t first_chunk(const struct plait_fetch *f, const struct path *p, const struct lane *l)
 {
     uint64_t share = fetch_left(f) / (uint64_t)(8 * f->path_count), most = FIRST_BYTES;
 
+    if (is_tasted(f, p, l))
+        return TASTE_BYTES;
     if (path_lag_ns(p, l) > LONG_LAG_NS) { /* one more round trip would cost more than a piece too large */
-        share = fetch_left(f) / (uint64_t)(2 * f->path_count) / PLAIT_FETCH_LANES_MAX;
+        share = fetch_left(f) / (uint64_t)(2 * f->path_count) / LONG_LANES;
         most = LONG_FIRST_BYTES;
     }
     return plait_clamp_u64(share, CHUNK_BYTES_MIN, most);
@@ -373,6 +394,8 @@ static bool plan_chunk(struct plait_fetch *f, int id, uint64_t now, struct plait
     uint64_t want = fit_window(f, id, chunk_bytes(f, id, free_bytes, now), now);
     if (want == 0)
         return false;
+    if (want == TASTE_BYTES && has_seam(f, id / PLAIT_FETCH_LANES_MAX, e.lo))
+        want -= SEAM_BYTES;
     uint64_t hi = plait_add_sat(e.lo, want) & ~(uint64_t)(ALIGN - 1);
     if (hi <= e.lo || hi >= e.hi || e.hi - hi < PIECE_BYTES_MIN)
         hi = e.hi;

@@ -21,6 +21,8 @@
 #define BLOCKS_MOST       4096 /* unless they would be larger than BLOCK_MOST */
 #define LEFT_NS_MIN       (500 * PLAIT_MS)
 #define LEFT_RTTS         16
+#define LIKELY_BYTES      4e6
+#define LEFT_RTTS_FAR     4 /* there no time is lost by beginning at once */
 #define MORE_NS_MIN       (200 * PLAIT_MS)
 
 void push_done(struct plait_fetch *f)
@@ -56,6 +58,19 @@ int push_letter(struct plait_fetch *f, int path)
 void plait_fetch_set_own_letter(struct plait_fetch *f, int path)
 {
     f->paths[path].own_letter = true;
+}
+
+bool push_is_likely(const struct plait_fetch *f, uint64_t rtt_ns)
+{
+    bool some = false;
+    double rate = 0, left = (double)(f->map.size - f->map.done_bytes);
+
+    for (int i = 0; i < f->source_count; i++)
+        some |= f->sources[i].takes_part && !f->sources[i].no_stream && source_usable(f, i);
+    for (int i = 0; i < f->path_count; i++)
+        rate += f->paths[i].est.rate;
+    return f->config.streams && some && f->size_known && left > LIKELY_BYTES &&
+           left > rate * plait_to_s(LEFT_NS_MIN + LEFT_RTTS_FAR * rtt_ns);
 }
 
 unsigned push_streams(const struct path *p)
@@ -144,18 +159,20 @@ bool push_wants_lane(const struct plait_fetch *f, int path, uint64_t now)
     const struct path *p = &f->paths[path];
     const struct source *s = &f->sources[p->source];
     bool up = p->letter != NO_LETTER && f->push.letters[p->letter].up;
+    bool far = p->est.rtt_min_ns > PUSH_FAR_NS && f->config.window_bytes == 0;
     uint64_t bytes = f->map.size - f->map.done_bytes - f->map.taken_bytes;
 
     if (!f->config.streams || !s->takes_part || s->no_stream || now < s->stream_after || f->pin_count > 0 ||
-        p->est.samples == 0 || p->state != PLAIT_FETCH_PATH_ACTIVE || push_streams(p) >= p->lanes_want ||
-        push_streams(p) >= STREAMS_MAX)
+        (p->est.samples == 0 && !far) || p->state != PLAIT_FETCH_PATH_ACTIVE ||
+        push_streams(p) >= p->lanes_want || push_streams(p) >= STREAMS_MAX)
         return false;
     double rate = fetch_rate(f, now);
     double block = f->push.block_bytes != 0 ? f->push.block_bytes : (double)BLOCK_LEAST;
     uint64_t block_ns = path_lag_ns(p, &p->lanes[0]) + plait_time_to_carry(block, path_rate(p, now));
     if (!push_fits_window(f, path_rate(p, now), block_ns, now))
         return false;
-    uint64_t least_ns = up ? MORE_NS_MIN : LEFT_NS_MIN + LEFT_RTTS * p->est.rtt_min_ns;
+    uint64_t least_ns =
+        up ? MORE_NS_MIN : LEFT_NS_MIN + (far ? LEFT_RTTS_FAR : LEFT_RTTS) * p->est.rtt_min_ns;
     if (up)
         bytes += f->push.letters[p->letter].due_bytes;
     return rate > 0 && (double)bytes / rate > plait_to_s(least_ns);

@@ -14,11 +14,16 @@
 #include "scheduler.h"
 
 #define PLAN_TWICE 0x80u /* beside a letter in the plan: the block was asked of a second one */
+#define PUSH_FAR_NS                                                                                          \
+    (100 * PLAIT_MS) /* over longer round trips a letter is told much earlier what it is to bring */
 
 /* fetch_push.c */
 void push_done(struct plait_fetch *f);
 /* The path's letter, which it gets here if it has none; NO_LETTER where all are in use. */
 int push_letter(struct plait_fetch *f, int path);
+/* Whether a source that has not answered yet may turn out to push over a round trip so long: others do, and enough is
+ * left. */
+bool push_is_likely(const struct plait_fetch *f, uint64_t rtt_ns);
 unsigned push_streams(const struct path *p);
 /* Of those, how many have nothing to send. */
 unsigned push_waiting(const struct path *p);
@@ -70,9 +75,12 @@ void letter_down(struct plait_fetch *f, int letter);
 /* Bytes/s of all its paths: by the latest samples; as is to be expected for so long a time. */
 double letter_rate(const struct plait_fetch *f, int letter, uint64_t now);
 double letter_expected_rate(const struct plait_fetch *f, int letter, double ahead_s, uint64_t now);
+/* What its long paths are asked for as ranges. */
+uint64_t letter_range_bytes(const struct plait_fetch *f, int letter);
 void letter_learn_rate(struct plait_fetch *f, uint64_t now, int letter);
 /* Of its longest path. */
 uint64_t letter_rtt_ns(const struct plait_fetch *f, int letter);
+bool letter_is_far(const struct plait_fetch *f, int letter);
 /* From telling it something to what comes of that, in the queues that it has to stand in. */
 uint64_t letter_answer_ns(const struct plait_fetch *f, int letter);
 /* The least round trip of a path of the source. */

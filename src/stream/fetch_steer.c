@@ -27,6 +27,7 @@
 #define ANSWER_NS_MIN (2 * PLAIT_S)
 #define TRY_AGAIN_NS  (100 * PLAIT_MS)
 #define TRIES_MAX     4
+#define TWICE_PERCENT 2 /* of all that may come, of what a far source is not asked about */
 
 /* ---- telling ---- */
 
@@ -49,6 +50,19 @@ static void extend_source(struct plait_fetch *f, int source)
         st->span = (struct plait_span){st->told, end - 1};
     }
     st->told = end;
+}
+
+/* A long path's connection for steering is made before there is something to say: it is told again what it knows. */
+static void warm_source(struct plait_fetch *f, int source)
+{
+    struct steer *st = &f->sources[source].steer;
+
+    if (st->took_ns > 0 || st->told == 0 || source_rtt_min_ns(f, source) <= PUSH_FAR_NS)
+        return;
+    st->kind = STEER_EXTEND;
+    st->sent = false;
+    st->fails = 0;
+    st->span = (struct plait_span){st->told - 1, st->told - 1};
 }
 
 /* The nearest path with a stream that the source has answered. */
@@ -98,6 +112,8 @@ bool steer_next(struct plait_fetch *f, uint64_t now, struct plait_fetch_cmd *cmd
             continue;
         if (st->kind == STEER_NONE)
             extend_source(f, i);
+        if (st->kind == STEER_NONE)
+            warm_source(f, i);
         if (st->kind == STEER_NONE || st->sent)
             continue;
         st->sent = true;
@@ -161,7 +177,9 @@ static void on_late(struct plait_fetch *f, uint64_t now, int source, uint64_t at
     } else if (st->kind == STEER_CUT && at < f->push.end && st->fails++ < TRIES_MAX) {
         /* It goes on while the answer, and the next request, are on their way. */
         double rate = letter_expected_rate(f, st->letter, 0, now);
-        uint64_t next = push_reached(f, st->letter, at, rate, now - st->sent_at + FLIGHT_NS) + 1;
+        uint64_t look =
+            (now - st->sent_at) * st->fails + FLIGHT_NS; /* ever further, so that it comes to an end */
+        uint64_t next = plait_add_sat(push_reached(f, st->letter, at, rate, look), 1);
         st->span = (struct plait_span){next, next};
         st->sent = false;
         if (next < f->push.end)
@@ -225,6 +243,8 @@ void plait_fetch_on_steered(struct plait_fetch *f, uint64_t now, uint32_t serial
         on_agreed(f, source);
         st->kind = STEER_NONE;
         st->block_count = 0;
+        if (source_rtt_min_ns(f, source) > PUSH_FAR_NS)
+            push_look_at_shares(f, now); /* before there is more to tell it, what there is to take back */
         break;
     case PLAIT_FETCH_STEERED_LATE:
         on_late(f, now, source, at);
@@ -242,6 +262,21 @@ void plait_fetch_on_steered(struct plait_fetch *f, uint64_t now, uint32_t serial
     }
 }
 
+/* For how long a source that was cut is waited for. At the end not for a far one: there is nothing else to do, and
+ * little can come twice. */
+static uint64_t patience_ns(const struct plait_fetch *f, int source)
+{
+    const struct steer *st = &f->sources[source].steer;
+    uint64_t rtt = source_rtt_min_ns(f, source), bytes = 0, at = st->span.first * f->push.block_bytes;
+    struct plait_extent e;
+
+    for (; letter_find_due(f, st->letter, at, &e); at = e.hi)
+        bytes += e.hi - plait_max_u64(e.lo, at);
+    return push_all_taken(f) && rtt > PUSH_FAR_NS && bytes <= f->map.size / 100 * TWICE_PERCENT
+               ? 0
+               : UNANSWERED_NS + 2 * rtt;
+}
+
 void steer_on_deadline(struct plait_fetch *f, uint64_t now)
 {
     if (f->push.block_bytes == 0 || f->done || f->fail != PLAIT_FETCH_FAIL_NONE || !f->size_known)
@@ -251,8 +286,7 @@ void steer_on_deadline(struct plait_fetch *f, uint64_t now)
         if (st->kind != STEER_NONE && st->sent && now - st->sent_at > ANSWER_NS_MIN + 4 * st->took_ns)
             on_broken(f, now, i);
         /* The answer may stand in the very queue that the source is slow for: what comes all the same comes twice. */
-        if (st->kind == STEER_CUT && st->sent &&
-            now - st->sent_at > UNANSWERED_NS + 2 * source_rtt_min_ns(f, i))
+        if (st->kind == STEER_CUT && st->sent && now - st->sent_at > patience_ns(f, i))
             on_agreed(f, i);
         f->replan |= st->kind != STEER_NONE && !st->sent && now >= st->not_before;
     }
