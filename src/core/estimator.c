@@ -4,7 +4,6 @@
 
 #define SPAN_NS_MIN    (50 * PLAIT_MS)
 #define SPAN_NS_MAX    (500 * PLAIT_MS)
-#define FAR_NS         (150 * PLAIT_MS)
 #define SILENCE_NS_MIN (300 * PLAIT_MS)
 
 void plait_estimator_init(struct plait_estimator *e)
@@ -46,20 +45,11 @@ static double middle_rate(const struct plait_estimator *e)
     return n < 3 ? e->last[(e->samples - 1) % PLAIT_ESTIMATOR_SPANS] : (sum - least - most) / (double)(n - 2);
 }
 
-/* What the last two both reached: on a far path five spans are a long time to believe in a rate that has grown. */
-static double twice_rate(const struct plait_estimator *e)
-{
-    return plait_min_d(e->last[(e->samples - 1) % PLAIT_ESTIMATOR_SPANS],
-                       e->last[(e->samples - 2) % PLAIT_ESTIMATOR_SPANS]);
-}
-
 static void close_span(struct plait_estimator *e, uint64_t now)
 {
     e->last[e->samples % PLAIT_ESTIMATOR_SPANS] = (double)e->span_bytes / plait_to_s(span_so_far_ns(e, now));
     e->samples++;
     e->rate = middle_rate(e);
-    if (e->samples > 1 && e->rtt_min_ns >= FAR_NS)
-        e->rate = plait_max_d(e->rate, twice_rate(e));
     e->busy_since = now;
     e->span_busy_ns = 0;
     e->span_bytes = 0;

@@ -3,8 +3,8 @@
  * normal.
  *
  * Delivery rate: bytes over spans of about a round trip (50–500 ms), the mean of the last five without the greatest
- * and the least, on a far path at least what the last two reached; only the time in which the path had something to deliver counts (BBR's rule for
- * application-limited samples, draft-ietf-ccwg-bbr).
+ * and the least; only the time in which the path had something to deliver counts (BBR's rule for application-limited
+ * samples, draft-ietf-ccwg-bbr).
  * While a busy path says nothing its rate decays, so that a path that died is not believed for long.
  */
 #ifndef PLAIT_CORE_ESTIMATOR_H

@@ -353,7 +353,7 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
     double least = lane * 2 * lag_s < (double)CHUNK_BYTES_MIN ? lane * 2 * lag_s : (double)CHUNK_BYTES_MIN;
     if (end_s < 2 * lag_s &&
         least < (double)free_bytes / p->lanes_want) /* no time for another: share the rest out */
-        least = (double)free_bytes / p->lanes_want * (l->connected ? 1 : path / all);
+        least = (double)free_bytes / p->lanes_want;
     if (bytes < least)
         bytes = least;
     uint64_t want = bytes <= 0 ? 0 : (uint64_t)bytes;
