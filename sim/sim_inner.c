@@ -359,6 +359,8 @@ void plait_sim_inner_begin(struct plait_sim_tunnel *t, unsigned id)
     r->started = t->events.now + (uint64_t)(r->config->start_ms * 1e6);
     stop = r->config->stop_ms > 0 ? t->events.now + (uint64_t)(r->config->stop_ms * 1e6) : t->now_end;
     r->half_at = (r->started + stop) / 2;
+    if (t->row->late_ms > 0)
+        r->half_at = r->started + (uint64_t)(t->row->late_ms * 1e6);
     plait_sim_event_init(&r->timer, on_timer, r);
     plait_sim_event_init(&r->stop, on_stop, r);
     plait_sim_event_set(&t->events, &r->timer, r->started);

@@ -76,6 +76,7 @@ struct plait_sim_tunnel_row {
     struct plait_sim_uplink uplink[PLAIT_SIM_UPLINKS_MAX];
     struct plait_sim_inner inner[PLAIT_SIM_INNER_MAX];
     double seconds;
+    double late_ms; /* from when on `mbit_late` counts; 0 = the second half */
     double late_us; /* timers fire late by up to so much; 0 = 100 */
     double limit;   /* Mbit/s, of the whole, both ends */
     enum plait_bond_policy policy;
@@ -90,7 +91,7 @@ struct plait_sim_inner_result {
     uint64_t sent_packets, received_packets; /* inner packets with data */
     uint64_t bytes;                          /* payload delivered, TCP: in order */
     double mbit;                             /* the same by time, from its start to its end */
-    double mbit_late;                        /* in the second half of that time */
+    double mbit_late;                        /* in the second half of that time, or from `late_ms` on */
     uint64_t out_of_order, duplicates;       /* UDP and PING */
     double silence_ms;                       /* longest time between two packets */
     double rtt_ms_least, rtt_ms_median, rtt_ms_p95,

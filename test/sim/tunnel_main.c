@@ -4,6 +4,7 @@
  *      plait-sim tunnel --seeds N [--from S]     random worlds S, S + 1, …; --stats prints a line for each
  *      plait-sim tunnel --seed S [--trace]       one of them
  *      plait-sim tunnel --golden FILE            trace hashes of scenarios and seeds, against a file; --update writes it
+ *      plait-sim tunnel --table [--seeds N]      the table of the links, both ways, each with N random numbers
  *      plait-sim tunnel --compare                the schedulers, and what each part is worth, over the table of the links
  */
 #include "tunnel_main.h"
@@ -21,11 +22,14 @@
 #define GOLDEN_EVERY    4 /* scenarios: all of them again would take as long as the test of them */
 #define NAME_MAX_BYTES  64
 #define COMPARE_SECONDS 15
+#define TABLE_SEEDS     3
+#define TABLE_OMIT_MS   2000 /* as the bench over real networks does */
+#define TABLE_ROWS      24
 
 struct options {
     const char *scenario, *golden;
     uint64_t seeds, from, every;
-    bool one_seed, trace, stats, update, compare;
+    bool one_seed, trace, stats, update, compare, table;
 };
 
 /* ---- scenarios ---- */
@@ -250,29 +254,60 @@ static int compare(void)
     return 0;
 }
 
+/* ---- the table ---- */
+
+static void print_table_row(const struct tunnel_scenario *s, uint64_t seeds)
+{
+    static struct plait_sim_tunnel_result r;
+    double sum[2] = {0, 0}, least[2] = {1, 1}, ping = 0;
+
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        struct plait_sim_tunnel_row row = s->row;
+        row.seed = seed;
+        row.seconds = COMPARE_SECONDS;
+        row.late_ms = TABLE_OMIT_MS;
+        plait_sim_tunnel_run(&row, NULL, &r);
+        double share[2] = {r.share, r.inner[0].mbit_late / r.sum_mbit};
+        for (unsigned i = 0; i < 2; i++) {
+            sum[i] += share[i];
+            least[i] = share[i] < least[i] ? share[i] : least[i];
+        }
+        ping += r.inner[1].rtt_ms_p95 - r.inner[1].rtt_ms_least;
+    }
+    printf("%-24s %8.3f %8.3f %8.3f %8.3f %8.1f\n", s->name, sum[0] / (double)seeds, least[0],
+           sum[1] / (double)seeds, least[1], ping / (double)seeds);
+    fflush(stdout);
+}
+
+static int table(const struct options *o)
+{
+    printf("%-24s %8s %8s %8s %8s %8s\n", "share of the lines' sum", "mean", "least", "from 2 s", "least",
+           "ping ms");
+    for (unsigned i = 0; i < TABLE_ROWS; i++)
+        if (o->scenario == NULL || strstr(tunnel_scenarios[i].name, o->scenario) != NULL)
+            print_table_row(&tunnel_scenarios[i], o->seeds > 0 ? o->seeds : TABLE_SEEDS);
+    return 0;
+}
+
 /* ---- options ---- */
 
 static int usage(void)
 {
     fprintf(stderr, "usage: plait-sim tunnel [--scenario NAME | --seeds N [--from S] [--stats] | --seed S | "
                     "--golden FILE "
-                    "[--update] | --compare] [--trace]\n");
+                    "[--update] | --table [--seeds N] [--scenario PART] | --compare] [--trace]\n");
     return 2;
 }
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {{"scenario", required_argument, NULL, 'c'},
-                                          {"seeds", required_argument, NULL, 'n'},
-                                          {"from", required_argument, NULL, 'f'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"golden", required_argument, NULL, 'g'},
-                                          {"update", no_argument, NULL, 'u'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"stats", no_argument, NULL, 'S'},
-                                          {"compare", no_argument, NULL, 'C'},
-                                          {"every", required_argument, NULL, 'e'},
-                                          {0}};
+    static const struct option names[] = {
+        {"scenario", required_argument, NULL, 'c'}, {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'f'},     {"seed", required_argument, NULL, 's'},
+        {"golden", required_argument, NULL, 'g'},   {"update", no_argument, NULL, 'u'},
+        {"trace", no_argument, NULL, 't'},          {"stats", no_argument, NULL, 'S'},
+        {"compare", no_argument, NULL, 'C'},        {"table", no_argument, NULL, 'T'},
+        {"every", required_argument, NULL, 'e'},    {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -293,6 +328,7 @@ static bool parse(int argc, char **argv, struct options *o)
         o->trace |= c == 't';
         o->stats |= c == 'S';
         o->compare |= c == 'C';
+        o->table |= c == 'T';
     }
     if (o->one_seed)
         o->seeds = 1;
@@ -307,6 +343,8 @@ int tunnel_main(int argc, char **argv)
         return usage();
     if (o.compare)
         return compare();
+    if (o.table)
+        return table(&o);
     if (o.golden != NULL)
         return o.update ? write_golden(o.golden) : check_golden(o.golden);
     return o.seeds > 0 ? run_seeds(&o) : run_scenarios(&o);
