@@ -180,6 +180,8 @@ static void deliver_tcp(struct plait_sim_inner_run *r, unsigned side, uint64_t n
         } else if (!r->open) {
             r->open = true;
             plait_sim_flow_rtt(&r->flow, now - r->syn_at);
+            r->flow.bbr.min_rtt_ns = now - r->syn_at; /* as in Linux, the handshake's is the first */
+            r->flow.bbr.min_rtt_at = now;
             send_segments(r, now);
         }
         return;

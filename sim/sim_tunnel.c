@@ -356,8 +356,10 @@ static void on_tell(void *ctx, uint64_t now)
     for (unsigned i = 0; i < t->uplinks; i++) {
         struct plait_bond_path_info p;
         plait_bond_path_get(e->bond, end_clock(e, now), i, &p);
+        double sent = (double)(p.sent_bytes - t->told_bytes[i]) / t->story->every_ms * 1e3;
+        t->told_bytes[i] = p.sent_bytes;
         fprintf(t->story->to, " %s %.2f/%.2f q%.1f l%.1f%%", states[p.state], p.rate / BYTES_PER_MBIT,
-                p.sent_rate / BYTES_PER_MBIT, (double)p.queue_ns / 1e6, p.loss * 100);
+                sent / BYTES_PER_MBIT, (double)p.queue_ns / 1e6, p.loss * 100);
     }
     fprintf(t->story->to, "\n");
 }

@@ -66,6 +66,7 @@ struct plait_sim_tunnel {
     uint64_t now_end;
     struct plait_sim_tunnel_result *result;
     struct plait_sim_event tell;
+    uint64_t told_bytes[PLAIT_SIM_UPLINKS_MAX]; /* that each uplink had sent when it was last told */
     const struct plait_sim_tunnel_story *story;
 };
 
