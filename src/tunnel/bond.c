@@ -146,7 +146,7 @@ void plait_bond_path_moved(struct plait_bond *b, uint64_t now, unsigned path)
     p->rate.rate_max = p->config.rate_max;
     p->rtt_min_ns = p->loop_ns = PLAIT_NEVER;
     p->srtt_ns = 0;
-    p->trained = false;
+    p->trains = 0;
     plait_probe_begin(b, now, p);
     b->send_at = now;
 }

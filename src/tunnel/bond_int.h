@@ -25,7 +25,11 @@
 #define PLAIT_BOND_MTU_MIN  1280u
 #define PLAIT_BOND_MTU_MAX  9200u
 
-enum { PLAIT_ENTRY_DATA = 1, PLAIT_ENTRY_FLYING = 2 };
+enum {
+    PLAIT_ENTRY_DATA = 1,
+    PLAIT_ENTRY_FLYING = 2,
+    PLAIT_ENTRY_PROMPT = 4, /* is reported within milliseconds */
+};
 
 /* A datagram that was sent and of which nothing has been heard. */
 struct plait_entry {
@@ -73,9 +77,11 @@ struct plait_path {
     uint8_t mtu_tries;
     uint16_t mtu_id;
     uint64_t mtu_at;
-    uint8_t train_left;
-    bool trained;
+    uint8_t train_left, train_len;
+    uint8_t trains; /* begun so far */
+    double train_rate;
     uint16_t train_id;
+    uint8_t train_n;                  /* answers so far: */
     uint32_t train_first, train_last; /* receiver's clock, u24 */
     uint8_t train_first_n, train_last_n;
     /* receiving */

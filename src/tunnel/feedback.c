@@ -223,7 +223,8 @@ static void on_report(struct plait_bond *b, uint64_t now, const struct plait_dat
         uint64_t dwelt = ((d->time - r->arrival) & 0xffffff) * (uint64_t)PLAIT_DATAGRAM_TIME_NS;
         p->newest = newest + 1;
         measure_rtt(p, now, plait_since(took, dwelt), same_path);
-        measure_ack(p, took);
+        if (e->flags & PLAIT_ENTRY_PROMPT)
+            measure_ack(p, took);
         plait_repair_progress(b, now, p);
         measure(p, now, r, e);
     }

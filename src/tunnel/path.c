@@ -100,7 +100,7 @@ void plait_path_repace(struct plait_path *p, uint64_t now, double before)
 }
 
 static void note_sent(struct plait_bond *b, struct plait_path *p, uint64_t now, struct plait_packet *packet,
-                      double bytes)
+                      double bytes, bool prompt)
 {
     struct plait_entry *e = new_entry(b, p);
 
@@ -114,8 +114,10 @@ static void note_sent(struct plait_bond *b, struct plait_path *p, uint64_t now, 
     if (e == NULL)
         return;
     *e = (struct plait_entry){.sent_ns = now, .sent = p->sent, .packet = packet, .bytes = (uint32_t)bytes};
+    if (prompt)
+        e->flags = PLAIT_ENTRY_PROMPT;
     if (packet != NULL) {
-        e->flags = PLAIT_ENTRY_DATA | PLAIT_ENTRY_FLYING;
+        e->flags |= PLAIT_ENTRY_DATA | PLAIT_ENTRY_FLYING;
         packet->held++;
         p->flying += bytes;
         b->flight++;
@@ -146,7 +148,7 @@ void plait_path_send(struct plait_bond *b, uint64_t now, unsigned path, struct p
     double bytes = plait_path_line(p, out->len);
 
     charge(p, now, bytes);
-    note_sent(b, p, now, packet, bytes);
+    note_sent(b, p, now, packet, bytes, d->kind == PLAIT_DATAGRAM_DATA || d->kind == PLAIT_DATAGRAM_PROBE);
 }
 
 int64_t plait_path_arrival(const struct plait_path *p, uint64_t now, double bytes)

@@ -9,7 +9,11 @@
 #include "bond_int.h"
 
 #define TRAIN           8u
+#define TRAIN_MAX       64u
 #define TRAIN_BYTES     1000u
+#define TRAINS          3u
+#define TRAIN_NS        (30 * PLAIT_MS) /* a further train takes so long, going by the one before */
+#define TRAIN_MORE      1.25            /* and another one follows if it was faster by so much */
 #define TRAIN_TRUST     0.8
 #define TRAIN_RATE_MAX  25e6
 #define UNKNOWN_NS      (100 * PLAIT_MS)
@@ -132,11 +136,12 @@ static bool poll_train(struct plait_bond *b, uint64_t now, unsigned path, struct
     if (p->train_left == 0)
         return false;
     struct plait_datagram_probe probe = {
-        .id = p->train_id, .train = (uint8_t)(TRAIN - p->train_left), .train_len = TRAIN};
+        .id = p->train_id, .train = (uint8_t)(p->train_len - p->train_left), .train_len = p->train_len};
 
     p->train_left--;
     send_probe(b, now, path, &probe, TRAIN_BYTES, out);
     p->next_free = plait_min_u64(p->next_free, now); /* one burst at the beginning, not at the pace */
+    p->rate.since = p->sent; /* and neither its queue nor its losses are the traffic's */
     return true;
 }
 
@@ -222,29 +227,58 @@ void plait_probe_recv(struct plait_bond *b, uint64_t now, unsigned path, const s
     b->answers[b->answers_n++] = (struct plait_probe_answer){.path = (uint8_t)path, .probe = probe};
 }
 
+static void begin_train(struct plait_path *p, unsigned len)
+{
+    p->trains++;
+    p->train_left = p->train_len = (uint8_t)len;
+    p->train_id = ++p->probe_id;
+    p->train_n = 0;
+}
+
+/* A short train's spacing is as much the line's jitter as its rate: where it leaves room for a longer one, that follows. */
+static void consider_train(struct plait_path *p, double rate)
+{
+    double len = rate * plait_to_s(TRAIN_NS) / plait_path_line(p, TRAIN_BYTES);
+    bool more = rate > TRAIN_MORE * p->train_rate && rate < TRAIN_RATE_MAX;
+
+    p->train_rate = rate;
+    if (more && p->trains < TRAINS && len > 1.5 * p->train_len && p->train_len < TRAIN_MAX)
+        begin_train(p, len < TRAIN_MAX ? (unsigned)len : TRAIN_MAX);
+}
+
+/* Answers may come in any order: the earliest and the latest count. */
+static void note_train(struct plait_path *p, uint32_t time, uint8_t n)
+{
+    if (p->train_n++ == 0) {
+        p->train_first = p->train_last = time;
+        p->train_first_n = p->train_last_n = n;
+        return;
+    }
+    if (((time - p->train_first) & 0xffffff) > 0x7fffff)
+        p->train_first = time;
+    if (((time - p->train_last) & 0xffffff) <= 0x7fffff)
+        p->train_last = time;
+    p->train_first_n = n < p->train_first_n ? n : p->train_first_n;
+    p->train_last_n = n > p->train_last_n ? n : p->train_last_n;
+}
+
 static void on_train_answer(struct plait_path *p, uint64_t now, const struct plait_datagram *d,
                             const struct plait_datagram_probe *a)
 {
-    if (a->id != p->train_id || a->train >= TRAIN)
+    if (a->id != p->train_id || a->train >= p->train_len)
         return;
-    if (p->train_last_n == 0 || a->train < p->train_first_n) {
-        p->train_first = d->time;
-        p->train_first_n = a->train;
-    }
-    if (p->train_last_n == 0 || a->train >= p->train_last_n) {
-        p->train_last = d->time;
-        p->train_last_n = (uint8_t)(a->train > 0 ? a->train : 1);
-    }
-    if (a->train < p->train_first_n + TRAIN / 2)
+    note_train(p, d->time, a->train);
+    if (p->train_n <= p->train_len / 2)
         return;
     uint32_t units = (p->train_last - p->train_first) & 0xffffff;
-    double bytes = (double)(a->train - p->train_first_n) * plait_path_line(p, TRAIN_BYTES);
+    double bytes = (double)(p->train_last_n - p->train_first_n) * plait_path_line(p, TRAIN_BYTES);
     double rate = bytes / plait_to_s((units > 0 ? units : 1) * (uint64_t)PLAIT_DATAGRAM_TIME_NS);
-
     double pace = plait_rate_pace(&p->rate);
 
     plait_rate_on_train(&p->rate, TRAIN_TRUST * (rate < TRAIN_RATE_MAX ? rate : TRAIN_RATE_MAX));
     plait_path_repace(p, now, pace);
+    if (a->train + 1 == p->train_len)
+        consider_train(p, rate);
 }
 
 static void come_up(struct plait_bond *b, uint64_t now, struct plait_path *p)
@@ -256,11 +290,9 @@ static void come_up(struct plait_bond *b, uint64_t now, struct plait_path *p)
     p->state = PLAIT_BOND_PATH_UP;
     p->probes_open = 0;
     p->probe_at = now + pause_ns(p, now);
-    if (first && !p->trained && p->config.rate_hint <= 0) {
-        p->trained = true;
-        p->train_left = TRAIN;
-        p->train_id = ++p->probe_id;
-        p->train_last_n = 0;
+    if (first && p->trains == 0 && p->config.rate_hint <= 0) {
+        p->train_rate = 0;
+        begin_train(p, TRAIN);
     }
     (void)b;
 }

@@ -11,9 +11,9 @@
 #define PROBE_GAIN     1.25
 #define PROBE_GAIN_MAX 2.0
 #define TRAINED_GAIN   1.5
-#define QUEUED_RATE    0.995 /* of what arrives while a queue stands */
-#define FOUND          1.06  /* of the rate: a probe that delivered so much has found something */
-#define TRIED          1.1   /* and sent at least so much, if it is to have failed */
+#define QUEUED_RATE    0.995  /* of what arrives while a queue stands */
+#define FOUND          1.06 /* of the rate: a probe that delivered so much has found something */
+#define TRIED          1.1  /* and sent at least so much, if it is to have failed */
 #define RATE_MIN       2000.0
 #define WINDOW_MIN     (20 * PLAIT_MS)
 #define WINDOW_MAX     (250 * PLAIT_MS)
@@ -50,7 +50,7 @@ void plait_rate_forget(struct plait_rate *r)
 
 void plait_rate_on_train(struct plait_rate *r, double rate)
 {
-    if (r->ceiling || rate < r->rate)
+    if (r->ceiling || r->measured)
         return;
     r->rate = plait_max_d(rate, RATE_MIN);
     r->probe_gain = TRAINED_GAIN;

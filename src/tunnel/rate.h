@@ -67,7 +67,8 @@ struct plait_rate {
 
 /* `rate`: a first guess. */
 void plait_rate_init(struct plait_rate *r, double rate);
-/* A train of datagrams sent at once arrived at this rate. Counts only while nothing better is known. */
+/* A train of datagrams sent at once arrived at this rate. Counts only while nothing better is known; a later one more
+ * than one before. */
 void plait_rate_on_train(struct plait_rate *r, double rate);
 /* The receiver begins anew, or the path does: the next sample is the first. The rate stays. */
 void plait_rate_forget(struct plait_rate *r);
