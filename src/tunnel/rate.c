@@ -11,7 +11,7 @@
 #define PROBE_GAIN     1.25
 #define PROBE_GAIN_MAX 2.0
 #define TRAINED_GAIN   1.5
-#define QUEUED_RATE    0.995  /* of what arrives while a queue stands */
+#define QUEUED_RATE    1.0  /* of what arrives while a queue stands */
 #define FOUND          1.06 /* of the rate: a probe that delivered so much has found something */
 #define TRIED          1.1  /* and sent at least so much, if it is to have failed */
 #define RATE_MIN       2000.0
