@@ -17,8 +17,9 @@
 #define TARGET_NS      (5 * PLAIT_MS)
 #define LOSSY          0.002 /* of a path on which repairs, a round trip each, are usual */
 #define GROWING_NS     (150 * PLAIT_MS)
-#define EVEN_FROM      1.5 /* times the least round trip, the longest: the paths are that unequal */
-#define EVEN_MARGIN    (12 * PLAIT_MS) /* what waits at the entrance besides */
+#define EVEN_FROM      1.2 /* times the least round trip, the longest: the paths are that unequal */
+#define EVEN_MARGIN    (25 * PLAIT_MS) /* what waits at the entrance besides */
+#define EVEN_WHOLE     (20 * PLAIT_MS) /* a difference so small is made up for entirely */
 #define EVEN_SHARE     0.15
 #define TARGET_PART    1.0
 #define TARGET_MORE    (80 * PLAIT_MS)
@@ -253,7 +254,8 @@ static void set_target(struct plait_bond *b)
 
 /* A flow over paths of unequal delay has the round trip of the longest, but remembers the least it has seen: with
  * BBR, whose window is twice that, it would never fill them. So TCP always waits a little, where the paths are
- * that unequal: its least round trip is then more than half of the greatest. */
+ * that unequal: its least round trip is then more than half of the greatest, and where they differ by little there is no
+ * rise that ends a slow start (HyStart) before the longer path is used. */
 static void set_even(struct plait_bond *b)
 {
     uint64_t least = PLAIT_NEVER, longest = 0;
@@ -274,7 +276,10 @@ static void set_even(struct plait_bond *b)
     }
     bool uneven = !b->config.no_even && (double)longest > EVEN_FROM * (double)least;
 
-    b->even_ns = uneven ? plait_since((longest + EVEN_MARGIN) / 2, least) : 0;
+    uint64_t wait = plait_max_u64(plait_since((longest + EVEN_MARGIN) / 2, least),
+                                  plait_min_u64(plait_since(longest, least), EVEN_WHOLE));
+
+    b->even_ns = uneven ? wait : 0;
 }
 
 void plait_feedback_recv(struct plait_bond *b, uint64_t now, unsigned path, const struct plait_datagram *d)

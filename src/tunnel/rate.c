@@ -5,7 +5,7 @@
 
 #include "units.h"
 
-#define CRUISE_GAIN    0.995
+#define CRUISE_GAIN    0.998
 #define DRAIN_GAIN     0.75
 #define WAIT_GAIN      0.97
 #define PROBE_GAIN     1.25

@@ -4,7 +4,8 @@
  *      plait-sim tunnel --seeds N [--from S]     random worlds S, S + 1, …; --stats prints a line for each
  *      plait-sim tunnel --seed S [--trace]       one of them
  *      plait-sim tunnel --golden FILE            trace hashes of scenarios and seeds, against a file; --update writes it
- *      plait-sim tunnel --table [--seeds N]      the table of the links, both ways, each with N random numbers
+ *      plait-sim tunnel --table [--seeds N]      the table of the links, both ways, each with N random numbers;
+ *                  [--from S] [--scenario PART]  those after S; only scenarios with PART in their names
  *      plait-sim tunnel --compare                the schedulers, and what each part is worth, over the table of the links
  */
 #include "tunnel_main.h"
@@ -256,17 +257,18 @@ static int compare(void)
 
 /* ---- the table ---- */
 
-static void print_table_row(const struct tunnel_scenario *s, uint64_t seeds)
+static void print_table_row(const struct tunnel_scenario *s, uint64_t from, uint64_t seeds,
+                            const struct plait_sim_tunnel_story *story)
 {
     static struct plait_sim_tunnel_result r;
     double sum[2] = {0, 0}, least[2] = {1, 1}, ping = 0;
 
-    for (uint64_t seed = 1; seed <= seeds; seed++) {
+    for (uint64_t seed = from + 1; seed <= from + seeds; seed++) {
         struct plait_sim_tunnel_row row = s->row;
         row.seed = seed;
         row.seconds = COMPARE_SECONDS;
         row.late_ms = TABLE_OMIT_MS;
-        plait_sim_tunnel_run(&row, NULL, &r);
+        plait_sim_tunnel_run(&row, story, &r);
         double share[2] = {r.share, r.inner[0].mbit_late / r.sum_mbit};
         for (unsigned i = 0; i < 2; i++) {
             sum[i] += share[i];
@@ -281,11 +283,14 @@ static void print_table_row(const struct tunnel_scenario *s, uint64_t seeds)
 
 static int table(const struct options *o)
 {
+    struct plait_sim_tunnel_story story = {.to = stdout, .every_ms = 100};
+
     printf("%-24s %8s %8s %8s %8s %8s\n", "share of the lines' sum", "mean", "least", "from 2 s", "least",
            "ping ms");
     for (unsigned i = 0; i < TABLE_ROWS; i++)
         if (o->scenario == NULL || strstr(tunnel_scenarios[i].name, o->scenario) != NULL)
-            print_table_row(&tunnel_scenarios[i], o->seeds > 0 ? o->seeds : TABLE_SEEDS);
+            print_table_row(&tunnel_scenarios[i], o->from, o->seeds > 0 ? o->seeds : TABLE_SEEDS,
+                            o->trace ? &story : NULL);
     return 0;
 }
 
