@@ -175,6 +175,7 @@ static void measure(struct plait_path *p, uint64_t now, const struct plait_datag
         .sent = newest->sent,
         .arrived = (double)bytes + (double)p->reported_packets * p->config.overhead,
         .delay_ns = least,
+        .spread_ns = (uint64_t)(mean > least ? mean - least : 0),
     };
     double pace = plait_rate_pace(&p->rate);
 

@@ -239,7 +239,7 @@ static void begin_train(struct plait_path *p, unsigned len)
 static void consider_train(struct plait_path *p, double rate)
 {
     double len = rate * plait_to_s(TRAIN_NS) / plait_path_line(p, TRAIN_BYTES);
-    bool more = rate > TRAIN_MORE * p->train_rate && rate < TRAIN_RATE_MAX;
+    bool more = rate > TRAIN_MORE * p->train_rate;
 
     p->train_rate = rate;
     if (more && p->trains < TRAINS && len > 1.5 * p->train_len && p->train_len < TRAIN_MAX)

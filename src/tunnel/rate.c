@@ -22,6 +22,10 @@
 #define QUEUE_MIN      (5 * PLAIT_MS)
 #define DRAINED        (1 * PLAIT_MS)
 #define NOISE_MAX      (60 * PLAIT_MS)
+#define JITTER_WINDOW  30 /* times the jitter: a window */
+#define JITTER_QUEUE   1  /* the queue that it may be taken for */
+#define JITTER_DOUBT   2.0
+#define JITTER_PART    16
 #define BASE_NS        (5 * PLAIT_S)
 #define PAUSE_MIN      (200 * PLAIT_MS)
 #define PAUSE_MAX      (3 * PLAIT_S)
@@ -93,12 +97,23 @@ static void update_base(struct plait_rate *r, uint64_t now, int64_t delay)
 
 static uint64_t window_ns(const struct plait_rate *r)
 {
-    return plait_clamp_u64(plait_max_u64(r->rtt_ns, 3 * r->noise_ns), WINDOW_MIN, WINDOW_MAX);
+    uint64_t jitter = plait_max_u64(3 * r->noise_ns, JITTER_WINDOW * r->jitter_ns);
+
+    return plait_clamp_u64(plait_max_u64(r->rtt_ns, jitter), WINDOW_MIN, WINDOW_MAX);
 }
 
 static uint64_t threshold_ns(const struct plait_rate *r)
 {
-    return plait_max_u64(QUEUE_MIN, r->rtt_ns / 20) + r->noise_ns + r->noise_ns / 4;
+    return plait_max_u64(QUEUE_MIN, r->rtt_ns / 20) +
+           plait_max_u64(r->noise_ns + r->noise_ns / 4, JITTER_QUEUE * r->jitter_ns);
+}
+
+/* Whether clearly less arrived than was sent, for all that jitter may have done to the ends of the window. */
+static bool falls_short(const struct plait_rate *r)
+{
+    double doubt = JITTER_DOUBT * (double)r->jitter_ns / (double)window_ns(r);
+
+    return r->delivered < (1 - plait_min_d(plait_max_d(0.05, doubt), 0.3)) * r->sending;
 }
 
 static struct plait_rate_sample *history(struct plait_rate *r, uint32_t back)
@@ -176,8 +191,7 @@ static void on_queue(struct plait_rate *r, uint64_t now, double sent)
     bool probing = r->mode == PLAIT_RATE_PROBE || r->mode == PLAIT_RATE_WAIT;
 
     if (!r->limited &&
-        (r->idle ||
-         r->delivered > 0.95 * r->sending)) { /* all that is sent comes, and it is little: not ours */
+        (r->idle || !falls_short(r))) { /* all that is sent comes, and it is little: not ours */
         r->noise_ns = plait_min_u64(plait_max_u64(r->noise_ns, r->queue_ns), NOISE_MAX);
         return;
     }
@@ -206,7 +220,7 @@ static void on_drained_window(struct plait_rate *r, uint64_t now, double sent)
     double passed = (double)plait_since(now, r->drain_since);
     double fell = (double)r->drain_queue - (double)r->queue_ns;
 
-    if (r->delivered < 0.95 * r->sending && r->delivered < r->rate) {
+    if (falls_short(r) && r->delivered < r->rate && r->queue_ns > threshold_ns(r)) {
         set_rate(r, QUEUED_RATE * r->delivered / (1 - r->loss_base));
         begin_drain(r, now, sent);
     } else if (fell < 0.25 * (1 - DRAIN_GAIN) * passed || passed > 2e9) {
@@ -316,6 +330,8 @@ void plait_rate_on_sample(struct plait_rate *r, uint64_t now, const struct plait
         r->limited = r->sending > 0.85 * r->rate * r->gain;
         evaluate(r, now, s, from, sent);
     }
+    if (r->mode == PLAIT_RATE_CRUISE)
+        r->jitter_ns = ((JITTER_PART - 1) * r->jitter_ns + s->spread_ns) / JITTER_PART;
     remember(r, s);
 }
 

@@ -32,6 +32,7 @@ struct plait_rate_sample {
     uint64_t sent_ns;     /* sender's clock */
     double sent, arrived; /* bytes on the line, from the beginning up to it */
     int64_t delay_ns;     /* least since the report before, against any fixed zero */
+    uint64_t spread_ns;   /* how much greater the mean was */
 };
 
 struct plait_rate {
@@ -57,6 +58,7 @@ struct plait_rate {
     int64_t drain_queue; /* when it began */
     uint64_t drain_since;
     uint64_t queue_ns, noise_ns;
+    uint64_t jitter_ns; /* smoothed spread, of when nothing was tried */
     double loss, loss_base;
     uint64_t rtt_ns; /* least round trip, from the path */
     bool idle;       /* the last window has pauses in it */
