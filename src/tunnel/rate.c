@@ -47,6 +47,7 @@ void plait_rate_init(struct plait_rate *r, double rate)
 void plait_rate_forget(struct plait_rate *r)
 {
     r->history_n = 0;
+    r->stands = false;
     r->base[0] = r->base[1] = INT64_MAX;
     r->mode = PLAIT_RATE_CRUISE;
     r->gain = CRUISE_GAIN;
@@ -75,6 +76,7 @@ double plait_rate_pace(const struct plait_rate *r)
 void plait_rate_interrupt(struct plait_rate *r, double sent)
 {
     r->history_n = 0;
+    r->stands = false;
     r->since = sent;
     r->mode = PLAIT_RATE_CRUISE;
     r->gain = CRUISE_GAIN;
@@ -208,6 +210,22 @@ static void on_queue(struct plait_rate *r, uint64_t now, double sent)
     begin_drain(r, now, sent);
 }
 
+/* As long as a queue stands all that arrives came at the line's rate: the longer, the more exact. */
+static void watch_queue(struct plait_rate *r, const struct plait_rate_sample *s)
+{
+    bool stands = s->delay_ns - plait_rate_base(r) > (int64_t)(threshold_ns(r) / 2 + r->noise_ns / 2);
+
+    if (stands && !r->stands)
+        r->stand = *s;
+    r->stands = stands;
+    if (!stands || r->mode != PLAIT_RATE_DRAIN || s->arrival_ns - r->stand.arrival_ns < window_ns(r) ||
+        s->arrived - r->stand.arrived < WINDOW_BYTES)
+        return;
+    double line = (s->arrived - r->stand.arrived) / plait_to_s(s->arrival_ns - r->stand.arrival_ns);
+
+    set_rate(r, QUEUED_RATE * line / (1 - r->loss_base));
+}
+
 static void end_drain(struct plait_rate *r, double sent)
 {
     r->drain_rate = 0;
@@ -222,6 +240,7 @@ static void on_drained_window(struct plait_rate *r, uint64_t now, double sent)
 
     if (falls_short(r) && r->delivered < r->rate && r->queue_ns > threshold_ns(r)) {
         set_rate(r, QUEUED_RATE * r->delivered / (1 - r->loss_base));
+        r->stands = false; /* what the line carried before counts no more */
         begin_drain(r, now, sent);
     } else if (fell < 0.25 * (1 - DRAIN_GAIN) * passed || passed > 2e9) {
         r->noise_ns = plait_min_u64(r->queue_ns, NOISE_MAX); /* it does not follow us: not ours */
@@ -330,6 +349,7 @@ void plait_rate_on_sample(struct plait_rate *r, uint64_t now, const struct plait
         r->limited = r->sending > 0.85 * r->rate * r->gain;
         evaluate(r, now, s, from, sent);
     }
+    watch_queue(r, s);
     if (r->mode == PLAIT_RATE_CRUISE)
         r->jitter_ns = ((JITTER_PART - 1) * r->jitter_ns + s->spread_ns) / JITTER_PART;
     remember(r, s);

@@ -51,7 +51,9 @@ struct plait_rate {
     double probe_gain;
     bool probe_found;
     double delivered, sending; /* of the last window, bytes/s */
-    int64_t base[2];           /* least delays of the present five seconds and the five before */
+    bool stands;               /* there has been a queue since `stand`: the line has been busy */
+    struct plait_rate_sample stand;
+    int64_t base[2]; /* least delays of the present five seconds and the five before */
     uint64_t base_since;
     bool drain_ceiling;
     double drain_rate;   /* before draining */
