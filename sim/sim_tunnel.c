@@ -73,16 +73,30 @@ static void send_carried(struct plait_sim_tunnel *t, unsigned side, uint64_t now
 
 static void pump(struct plait_sim_tunnel_end *e, uint64_t now);
 
-static void deliver_line(void *ctx, uint64_t now, const struct plait_sim_packet *p)
+static void recv_carried(struct plait_sim_tunnel_end *e, uint64_t now, struct plait_sim_carried *c)
 {
-    struct plait_sim_tunnel_end *e = ctx;
-    struct plait_sim_carried *c = carried_of(p);
-
     if (e->bond == NULL)
         plait_sim_inner_deliver(e->tunnel, e->side, now, c->bytes, c->len);
     else
         (void)plait_bond_recv(e->bond, end_clock(e, now), c->path, c->bytes, c->len);
     give_carried(e->tunnel, c);
+}
+
+static void deliver_line(void *ctx, uint64_t now, const struct plait_sim_packet *p)
+{
+    struct plait_sim_tunnel_end *e = ctx;
+    struct plait_sim_carried *c = carried_of(p);
+
+    if (now < e->stalled_until) {
+        c->next = NULL;
+        if (e->inbox == NULL)
+            e->inbox = c;
+        else
+            e->inbox_last->next = c;
+        e->inbox_last = c;
+        return;
+    }
+    recv_carried(e, now, c);
     plait_sim_tunnel_flush(e->tunnel, e->side, now);
 }
 
@@ -176,6 +190,8 @@ void plait_sim_tunnel_flush(struct plait_sim_tunnel *t, unsigned side, uint64_t 
 {
     struct plait_sim_tunnel_end *e = &t->end[side];
 
+    if (now < e->stalled_until)
+        return;
     while (e->outbox != NULL) {
         struct plait_packet *p = e->outbox;
         e->outbox = p->next;
@@ -219,7 +235,34 @@ static void on_timer(void *ctx, uint64_t now)
 {
     struct plait_sim_tunnel_end *e = ctx;
 
+    if (now < e->stalled_until) {
+        plait_sim_event_set(&e->tunnel->events, &e->timer, e->stalled_until + 1000);
+        return;
+    }
     plait_bond_on_deadline(e->bond, end_clock(e, now));
+    plait_sim_tunnel_flush(e->tunnel, e->side, now);
+}
+
+/* Ends one standstill or begins the next: what came meanwhile is looked at in one go. */
+static void on_stall(void *ctx, uint64_t now)
+{
+    struct plait_sim_tunnel_end *e = ctx;
+    const struct plait_sim_tunnel_row *row = e->tunnel->row;
+    struct plait_prng *prng = &e->tunnel->prng;
+
+    if (e->stalled_until == 0) {
+        e->stalled_until = now + 1 + ms(row->stall_ms * plait_prng_unit(prng));
+        plait_sim_event_set(&e->tunnel->events, &e->stall, e->stalled_until);
+        return;
+    }
+    e->stalled_until = 0;
+    plait_sim_event_set(&e->tunnel->events, &e->stall,
+                        now + ms(2 * row->stall_every_ms * plait_prng_unit(prng)));
+    while (e->inbox != NULL) {
+        struct plait_sim_carried *c = e->inbox;
+        e->inbox = c->next;
+        recv_carried(e, now, c);
+    }
     plait_sim_tunnel_flush(e->tunnel, e->side, now);
 }
 
@@ -253,6 +296,9 @@ static void init_end(struct plait_sim_tunnel *t, unsigned side)
     for (unsigned i = 0; i < t->uplinks; i++)
         e->sink[i] = (struct plait_sim_sink){.deliver = deliver_line, .dropped = dropped_line, .ctx = e};
     plait_sim_event_init(&e->timer, on_timer, e);
+    plait_sim_event_init(&e->stall, on_stall, e);
+    if (row->stall_ms > 0 && !row->untunnelled)
+        plait_sim_event_set(&t->events, &e->stall, t->events.now + SETTLE_NS);
     if (row->untunnelled)
         return;
     struct plait_bond_config config = {
@@ -389,6 +435,11 @@ static void finish(struct plait_sim_tunnel *t)
         out->leaked += e->pool.count - e->pool.spare_n;
         if (out->leaked == 0)
             plait_pool_done(&e->pool);
+        while (e->inbox != NULL) {
+            struct plait_sim_carried *c = e->inbox;
+            e->inbox = c->next;
+            give_carried(t, c);
+        }
     }
 }
 

@@ -76,9 +76,10 @@ struct plait_sim_tunnel_row {
     struct plait_sim_uplink uplink[PLAIT_SIM_UPLINKS_MAX];
     struct plait_sim_inner inner[PLAIT_SIM_INNER_MAX];
     double seconds;
-    double late_ms; /* from when on `mbit_late` counts; 0 = the second half */
-    double late_us; /* timers fire late by up to so much; 0 = 100 */
-    double limit;   /* Mbit/s, of the whole, both ends */
+    double late_ms;                  /* from when on `mbit_late` counts; 0 = the second half */
+    double late_us;                  /* timers fire late by up to so much; 0 = 100 */
+    double stall_ms, stall_every_ms; /* both ends' programs stand still for up to so long, about so often */
+    double limit;                    /* Mbit/s, of the whole, both ends */
     enum plait_bond_policy policy;
     int only; /* use only this uplink, from 1; 0 = all */
     bool no_repair, no_ahead, no_reorder, no_duplicates, no_even;

@@ -28,6 +28,9 @@ struct plait_sim_tunnel_end {
     struct plait_sim_sink sink[PLAIT_SIM_UPLINKS_MAX];
     struct plait_packet *outbox, *outbox_last; /* made while the bond was busy */
     uint32_t spare_least;
+    struct plait_sim_event stall;
+    uint64_t stalled_until;
+    struct plait_sim_carried *inbox, *inbox_last; /* came while the program stood still */
 };
 
 struct plait_sim_inner_run {

@@ -341,6 +341,7 @@ static bool poll_data(struct plait_bond *b, uint64_t now, struct plait_bond_data
 
 bool plait_bond_poll_send(struct plait_bond *b, uint64_t now, struct plait_bond_datagram *out)
 {
+    plait_schedule_notice(b, now);
     return plait_probe_poll(b, now, out) || plait_feedback_poll(b, now, out) || poll_control(b, now, out) ||
            plait_repair_poll(b, now, out) || poll_data(b, now, out);
 }

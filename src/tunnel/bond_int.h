@@ -15,8 +15,9 @@
 #include "reorder.h"
 #include "units.h"
 
-#define PLAIT_BOND_CREDIT_NS (2 * PLAIT_MS) /* a pacer makes good so much of a late wake-up */
-#define PLAIT_BOND_BORROW_NS (3 * PLAIT_MS) /* what is urgent may go so much before its turn */
+#define PLAIT_BOND_CREDIT_NS (2 * PLAIT_MS)  /* a pacer makes good so much of a late wake-up */
+#define PLAIT_BOND_LATE_NS   (16 * PLAIT_MS) /* or so much, where it is known that packets were kept waiting */
+#define PLAIT_BOND_BORROW_NS (3 * PLAIT_MS)  /* what is urgent may go so much before its turn */
 #define PLAIT_BOND_SPREAD_NS                                                                                 \
     (60 * PLAIT_MS) /* a path later than the best by more is only for what would wait as long */
 #define PLAIT_BOND_BULK_NS  (400 * PLAIT_MS) /* and by more than that, for nothing */
@@ -116,6 +117,7 @@ struct plait_bond {
     uint64_t feedback_at, feedback_last;
     uint32_t feedback_turn;
     uint64_t send_at;    /* when the scheduler has something to send next */
+    uint64_t late_ns;    /* of this round of polls: so late it began */
     uint64_t even_ns;    /* TCP waits at least so long at the entrance, see feedback.c */
     uint64_t whole_free; /* pacer of the limit of the whole */
     bool receiving;
@@ -176,6 +178,8 @@ void plait_path_settle(struct plait_bond *b, struct plait_path *p, struct plait_
 /* ---- schedule.c ---- */
 /* The next inner packet and its path; false if none may leave now: then `send_at` says when to look again. */
 bool plait_schedule_next(struct plait_bond *b, uint64_t now, unsigned *path, struct plait_packet **packet);
+/* To be called before anything is sent: sees whether one looks later than was asked for. */
+void plait_schedule_notice(struct plait_bond *b, uint64_t now);
 /* Whether any path may carry a packet of this size, now or when it is up. */
 bool plait_schedule_fits_somewhere(const struct plait_bond *b, const struct plait_packet *packet);
 /* The path on which a datagram of `bytes` arrives first, of those that carry; −1 = none. `not` is left out. */

@@ -84,9 +84,11 @@ static struct plait_entry *new_entry(struct plait_bond *b, struct plait_path *p)
     return p->ring_size > 0 ? plait_path_entry(p, p->seq_next) : NULL;
 }
 
-static void charge(struct plait_path *p, uint64_t now, double bytes)
+/* What could have been carried since packets were to leave is made good, or a little. */
+static void charge(const struct plait_bond *b, struct plait_path *p, uint64_t now, double bytes)
 {
-    uint64_t from = plait_max_u64(p->next_free, plait_since(now, PLAIT_BOND_CREDIT_NS));
+    uint64_t credit = plait_clamp_u64(b->late_ns, PLAIT_BOND_CREDIT_NS, PLAIT_BOND_LATE_NS);
+    uint64_t from = plait_max_u64(p->next_free, plait_since(now, credit));
 
     p->next_free = plait_add_sat(from, plait_time_to_carry(bytes, plait_rate_pace(&p->rate)));
 }
@@ -147,7 +149,7 @@ void plait_path_send(struct plait_bond *b, uint64_t now, unsigned path, struct p
     out->len = (uint16_t)(out->header_len + out->payload_len);
     double bytes = plait_path_line(p, out->len);
 
-    charge(p, now, bytes);
+    charge(b, p, now, bytes);
     note_sent(b, p, now, packet, bytes, d->kind == PLAIT_DATAGRAM_DATA || d->kind == PLAIT_DATAGRAM_PROBE);
 }
 

@@ -25,6 +25,7 @@
 #define JITTER_WINDOW  30 /* times the jitter: a window */
 #define JITTER_QUEUE   1  /* the queue that it may be taken for */
 #define JITTER_DOUBT   2.0
+#define BURST_SPAN     (2 * PLAIT_S)
 #define JITTER_PART    16
 #define BASE_NS        (5 * PLAIT_S)
 #define PAUSE_MIN      (200 * PLAIT_MS)
@@ -42,6 +43,14 @@ void plait_rate_init(struct plait_rate *r, double rate)
                              .probe_pause_ns = PAUSE_MIN,
                              .base = {INT64_MAX, INT64_MAX},
                              .rtt_ns = 100 * PLAIT_MS};
+}
+
+void plait_rate_on_burst(struct plait_rate *r, uint64_t now, uint64_t late_ns)
+{
+    if (late_ns < r->burst_ns && plait_since(now, r->burst_at) < BURST_SPAN)
+        return;
+    r->burst_ns = late_ns;
+    r->burst_at = now;
 }
 
 void plait_rate_forget(struct plait_rate *r)
@@ -106,7 +115,7 @@ static uint64_t window_ns(const struct plait_rate *r)
 
 static uint64_t threshold_ns(const struct plait_rate *r)
 {
-    return plait_max_u64(QUEUE_MIN, r->rtt_ns / 20) +
+    return plait_max_u64(QUEUE_MIN, r->rtt_ns / 20) + r->burst_ns +
            plait_max_u64(r->noise_ns + r->noise_ns / 4, JITTER_QUEUE * r->jitter_ns);
 }
 
@@ -329,6 +338,8 @@ void plait_rate_on_sample(struct plait_rate *r, uint64_t now, const struct plait
 {
     int64_t delay;
 
+    if (plait_since(now, r->burst_at) > BURST_SPAN)
+        r->burst_ns = 0;
     update_base(r, now, s->delay_ns);
     const struct plait_rate_sample *from = window(r, s, &delay);
 

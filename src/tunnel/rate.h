@@ -60,7 +60,8 @@ struct plait_rate {
     int64_t drain_queue; /* when it began */
     uint64_t drain_since;
     uint64_t queue_ns, noise_ns;
-    uint64_t jitter_ns; /* smoothed spread, of when nothing was tried */
+    uint64_t burst_ns, burst_at; /* greatest made good lately */
+    uint64_t jitter_ns;          /* smoothed spread, of when nothing was tried */
     double loss, loss_base;
     uint64_t rtt_ns; /* least round trip, from the path */
     bool idle;       /* the last window has pauses in it */
@@ -74,6 +75,8 @@ void plait_rate_init(struct plait_rate *r, double rate);
 /* A train of datagrams sent at once arrived at this rate. Counts only while nothing better is known; a later one more
  * than one before. */
 void plait_rate_on_train(struct plait_rate *r, double rate);
+/* So much of a late wake-up is made good at once: it may stand as a queue, which is then not the rate's fault. */
+void plait_rate_on_burst(struct plait_rate *r, uint64_t now, uint64_t late_ns);
 /* The receiver begins anew, or the path does: the next sample is the first. The rate stays. */
 void plait_rate_forget(struct plait_rate *r);
 /* The path was silent: what it was before says nothing of what it is. The rate and the base stay. */

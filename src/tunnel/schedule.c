@@ -323,6 +323,19 @@ static bool try_policy(struct plait_bond *b, uint64_t now, uint16_t flow, unsign
     return true;
 }
 
+/* Packets were to leave at `send_at`, and nobody looked until now: the pacers make it good (path.c), and what stands
+ * on the lines after that is not the rates' fault. */
+void plait_schedule_notice(struct plait_bond *b, uint64_t now)
+{
+    if (b->queue.packets == 0 || b->send_at >= now)
+        return;
+    b->late_ns = plait_max_u64(b->late_ns, now - b->send_at);
+    for (unsigned i = 0; i < b->paths_end && b->late_ns > PLAIT_BOND_CREDIT_NS; i++) {
+        struct plait_path *p = &b->paths[i];
+        plait_rate_on_burst(&p->rate, now, plait_min_u64(plait_since(now, p->next_free), PLAIT_BOND_LATE_NS));
+    }
+}
+
 bool plait_schedule_next(struct plait_bond *b, uint64_t now, unsigned *path, struct plait_packet **packet)
 {
     bool plain = b->config.policy == PLAIT_BOND_EARLIEST && !is_weighted(b);
@@ -331,6 +344,7 @@ bool plait_schedule_next(struct plait_bond *b, uint64_t now, unsigned *path, str
     b->send_at = PLAIT_NEVER;
     if (b->config.rate_max > 0 && b->whole_free > now) {
         look_again(b, b->whole_free);
+        b->late_ns = 0;
         return false;
     }
 again:
@@ -343,5 +357,6 @@ again:
             goto again; /* CoDel has emptied the flow */
         flow = plait_queue_after(&b->queue, flow);
     }
+    b->late_ns = 0;
     return false;
 }

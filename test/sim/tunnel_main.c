@@ -5,7 +5,8 @@
  *      plait-sim tunnel --seed S [--trace]       one of them
  *      plait-sim tunnel --golden FILE            trace hashes of scenarios and seeds, against a file; --update writes it
  *      plait-sim tunnel --table [--seeds N]      the table of the links, both ways, each with N random numbers;
- *                  [--from S] [--scenario PART]  those after S; only scenarios with PART in their names
+ *                  [--from S] [--scenario PART]  those after S; only scenarios with PART in their names;
+ *                  [--stall MS]                  both programs stand still now and then, for up to so long
  *      plait-sim tunnel --compare                the schedulers, and what each part is worth, over the table of the links
  */
 #include "tunnel_main.h"
@@ -26,10 +27,12 @@
 #define TABLE_SEEDS     3
 #define TABLE_OMIT_MS   2000 /* as the bench over real networks does */
 #define TABLE_ROWS      24
+#define STALL_EVERY_MS  50
 
 struct options {
     const char *scenario, *golden;
     uint64_t seeds, from, every;
+    double stall_ms;
     bool one_seed, trace, stats, update, compare, table;
 };
 
@@ -257,17 +260,19 @@ static int compare(void)
 
 /* ---- the table ---- */
 
-static void print_table_row(const struct tunnel_scenario *s, uint64_t from, uint64_t seeds,
+static void print_table_row(const struct options *o, const struct tunnel_scenario *s, uint64_t seeds,
                             const struct plait_sim_tunnel_story *story)
 {
     static struct plait_sim_tunnel_result r;
     double sum[2] = {0, 0}, least[2] = {1, 1}, ping = 0;
 
-    for (uint64_t seed = from + 1; seed <= from + seeds; seed++) {
+    for (uint64_t seed = o->from + 1; seed <= o->from + seeds; seed++) {
         struct plait_sim_tunnel_row row = s->row;
         row.seed = seed;
         row.seconds = COMPARE_SECONDS;
         row.late_ms = TABLE_OMIT_MS;
+        row.stall_ms = o->stall_ms;
+        row.stall_every_ms = STALL_EVERY_MS;
         plait_sim_tunnel_run(&row, story, &r);
         double share[2] = {r.share, r.inner[0].mbit_late / r.sum_mbit};
         for (unsigned i = 0; i < 2; i++) {
@@ -289,7 +294,7 @@ static int table(const struct options *o)
            "ping ms");
     for (unsigned i = 0; i < TABLE_ROWS; i++)
         if (o->scenario == NULL || strstr(tunnel_scenarios[i].name, o->scenario) != NULL)
-            print_table_row(&tunnel_scenarios[i], o->from, o->seeds > 0 ? o->seeds : TABLE_SEEDS,
+            print_table_row(o, &tunnel_scenarios[i], o->seeds > 0 ? o->seeds : TABLE_SEEDS,
                             o->trace ? &story : NULL);
     return 0;
 }
@@ -306,13 +311,19 @@ static int usage(void)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {
-        {"scenario", required_argument, NULL, 'c'}, {"seeds", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'f'},     {"seed", required_argument, NULL, 's'},
-        {"golden", required_argument, NULL, 'g'},   {"update", no_argument, NULL, 'u'},
-        {"trace", no_argument, NULL, 't'},          {"stats", no_argument, NULL, 'S'},
-        {"compare", no_argument, NULL, 'C'},        {"table", no_argument, NULL, 'T'},
-        {"every", required_argument, NULL, 'e'},    {0}};
+    static const struct option names[] = {{"scenario", required_argument, NULL, 'c'},
+                                          {"seeds", required_argument, NULL, 'n'},
+                                          {"from", required_argument, NULL, 'f'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"golden", required_argument, NULL, 'g'},
+                                          {"update", no_argument, NULL, 'u'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {"stats", no_argument, NULL, 'S'},
+                                          {"compare", no_argument, NULL, 'C'},
+                                          {"table", no_argument, NULL, 'T'},
+                                          {"stall", required_argument, NULL, 'l'},
+                                          {"every", required_argument, NULL, 'e'},
+                                          {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -322,6 +333,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->seeds = strtoull(optarg, NULL, 10);
         else if (c == 'f' || c == 's')
             o->from = strtoull(optarg, NULL, 10);
+        else if (c == 'l')
+            o->stall_ms = atof(optarg);
         else if (c == 'e')
             o->every = strtoull(optarg, NULL, 10);
         else if (c == 'g')

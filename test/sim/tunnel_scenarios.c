@@ -185,6 +185,9 @@ const struct tunnel_scenario tunnel_scenarios[] = {
     /* ---- machines ---- */
     {"late-timers", {{THREE}, {CUBIC(0), PING}, .seconds = 8, .late_us = 2000}, .share = 0.80, .ping_ms = 25},
     {"late-timers-bbr", {{PAIR}, {BBR(0), PING}, .seconds = 8, .late_us = 2000}, .share = 0.75, .ping_ms = 25},
+    {"stalls-of-both-ends", {{THREE}, {CUBIC(0), PING}, .seconds = 8, .stall_ms = 10, .stall_every_ms = 50}, .share = 0.84, .share_late = 0.88, .ping_ms = 25},
+    {"stalls-of-both-ends-bbr", {{PAIR}, {BBR(0), PING}, .seconds = 8, .stall_ms = 10, .stall_every_ms = 50}, .share = 0.84, .share_late = 0.88, .ping_ms = 25},
+    {"stalls-long", {{THREE}, {CUBIC(0), PING}, .seconds = 8, .stall_ms = 20, .stall_every_ms = 50}, .share = 0.7, .ping_ms = 50},
     {"small-pool", {{THREE}, {CUBIC(0)}, .seconds = 6, .pool_packets = 700}, .share = 0.3},
     {"tiny-pool", {{THREE}, {CUBIC(0), UDP(.mbit = 50)}, .seconds = 4, .pool_packets = 64}},
 };
