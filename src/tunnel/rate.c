@@ -206,6 +206,8 @@ static void on_queue(struct plait_rate *r, uint64_t now, double sent)
         r->noise_ns = plait_min_u64(plait_max_u64(r->noise_ns, r->queue_ns), NOISE_MAX);
         return;
     }
+    if (!r->limited && r->queue_ns < 2 * threshold_ns(r) && plait_since(now, r->queued_since) < window_ns(r))
+        return; /* a moment's queue, behind a burst perhaps */
     r->drain_rate = r->rate;
     r->drain_ceiling = r->ceiling;
     r->ceiling = true;
@@ -303,6 +305,8 @@ static void evaluate(struct plait_rate *r, uint64_t now, const struct plait_rate
 {
     bool queued = r->queue_ns > threshold_ns(r);
 
+    if (!queued)
+        r->queued_since = now;
     if (r->mode == PLAIT_RATE_DRAIN) {
         if (from->sent >= r->mark)
             on_drained_window(r, now, sent);

@@ -60,6 +60,7 @@ struct plait_rate {
     int64_t drain_queue; /* when it began */
     uint64_t drain_since;
     uint64_t queue_ns, noise_ns;
+    uint64_t queued_since;       /* no queue was seen before */
     uint64_t burst_ns, burst_at; /* greatest made good lately */
     uint64_t jitter_ns;          /* smoothed spread, of when nothing was tried */
     double loss, loss_base;

@@ -160,6 +160,8 @@ static bool try_others(struct plait_bond *b, uint64_t now, uint16_t flow, const 
     const struct plait_queue_flow *f = &b->queue.flows[flow];
     uint64_t even = even_ns(b, f->head);
     uint64_t waited = plait_since(now, f->head->at_ns + even);
+    uint64_t rest =
+        plait_since(f->head->at_ns + even, now); /* what waits anyway loses nothing on a longer way */
     uint64_t slack = slack_ns(c, n, c[best].arrival) + even;
 
     for (unsigned i = 0; i < n; i++) {
@@ -169,10 +171,10 @@ static bool try_others(struct plait_bond *b, uint64_t now, uint16_t flow, const 
         double before = rate_before(b, c, n, c[i].arrival - 1);
         if (later <= (int64_t)PLAIT_BOND_SPREAD_NS) {
             double drain_ns = (double)f->bytes * b->queue.active / (before > 0 ? before : 1) * 1e9;
-            if (waited >= PLAIT_BOND_SPILL_NS ||
-                drain_ns > (double)(later + (int64_t)(even + PLAIT_BOND_SPILL_NS)))
-                return spill(b, now, flow, slack, before * (double)later / 1e9 / b->queue.active, c[i].path,
-                             path, out);
+            double more_ns = (double)plait_since(later > 0 ? (uint64_t)later : 0, rest);
+            if (waited >= PLAIT_BOND_SPILL_NS || drain_ns > more_ns + PLAIT_BOND_SPILL_NS)
+                return spill(b, now, flow, slack, before * more_ns / 1e9 / b->queue.active, c[i].path, path,
+                             out);
             look_again(b, f->head->at_ns + even + PLAIT_BOND_SPILL_NS);
         } else if (!b->config.no_ahead) {
             double share = before / b->queue.active;
