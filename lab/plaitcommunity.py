@@ -63,14 +63,18 @@ class Village:
                                                "done; done"], stderr=subprocess.DEVNULL)
 
     def command(self, *argv):
+        return self.told(*argv)[0]
+
+    def told(self, *argv):
+        """What a command says: on standard output, and on standard error."""
         done = subprocess.run([self.exe, *map(str, argv)], capture_output=True, text=True, timeout=10, check=False)
         if done.returncode:
             raise TunnelError(f"plait {' '.join(map(str, argv))}: {done.stderr}")
-        return done.stdout
+        return done.stdout, done.stderr
 
     def join(self, i):
-        said = self.command("hub", "add", f"t{i}", "-c", self.folder / "hub.conf", "--hub", "10.1.1.1:4040")
-        token = re.search(r"plait1\.\S+", said)[0]
+        said, token = self.told("hub", "add", f"t{i}", "-c", self.folder / "hub.conf", "--hub", "10.1.1.1:4040")
+        token = re.search(r"plait1\.\S+", token)[0]
         self.command("node", "join", token, "--folder", self.folder / f"t{i}")
         values = dict(re.findall(r"^([a-z-]+) = (.*)$", (self.folder / f"t{i}" / "node.conf").read_text(), re.M))
         return {"public": re.search(r"^key = (.*)$", said, re.M)[1], **values}

@@ -111,15 +111,19 @@ class Tunnel:
         self.write_node()
 
     def command(self, *argv):
+        return self.told(*argv)[0]
+
+    def told(self, *argv):
+        """What a command says: on standard output, and on standard error."""
         done = subprocess.run([self.exe, *map(str, argv)], capture_output=True, text=True, timeout=10, check=False)
         if done.returncode:
             raise TunnelError(f"plait {' '.join(map(str, argv))}: {done.stderr}")
-        return done.stdout
+        return done.stdout, done.stderr
 
     def join(self, name, folder):
         """What the new node's block and node.conf say: public key, hub-key, key (file)."""
-        said = self.command("hub", "add", name, "-c", self.folder / "hub.conf", "--hub", "10.1.1.1:4040")
-        token = re.search(r"plait1\.\S+", said)[0]
+        said, token = self.told("hub", "add", name, "-c", self.folder / "hub.conf", "--hub", "10.1.1.1:4040")
+        token = re.search(r"plait1\.\S+", token)[0]
         self.command("node", "join", token, "--folder", folder)
         conf = (pathlib.Path(folder) / "node.conf").read_text()
         values = dict(re.findall(r"^([a-z-]+) = (.*)$", conf, re.M))

@@ -13,7 +13,7 @@ static const char help[] =
     "is told\n"
     "where it is, as JSON, as a Metalink, as a redirection, and as events while that changes.\n"
     "\n"
-    "  --listen ADDRESS:PORT   where to listen; * for all addresses, port 0 for any (default "
+    "  --listen ADDRESS:PORT   where to listen; none or * for all, port 0 for any (default "
     "127.0.0.1:4050)\n"
     "  --store WHERE           where registrations are kept: memory (default), sqlite:PATH, or\n"
     "                          redis://[:PASSWORD@]HOST[:PORT][/NUMBER], by which several directors are one\n"

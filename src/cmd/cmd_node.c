@@ -64,7 +64,7 @@ static void take_operands(struct command *c, int argc, char **argv)
     if (c->joins && optind < argc)
         c->join.token = argv[optind++];
     if (c->joins && c->join.token == NULL) {
-        fprintf(stderr, "plait node join: the token is missing: one line that plait hub add has printed\n");
+        fprintf(stderr, "plait node join: the token is missing: plait hub add prints it, on the hub\n");
         c->failed = true;
     }
     if (optind < argc) {

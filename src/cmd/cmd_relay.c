@@ -22,7 +22,7 @@ static const char help[] =
     "                         IPv6 in brackets; PORT is a number or *. What is private is served only where "
     "an address\n"
     "                         or a prefix that is itself private names it\n"
-    "  --listen ADDRESS:PORT  where to listen; * for all addresses, port 0 for any (default 127.0.0.1:3128)\n"
+    "  --listen ADDRESS:PORT  where to listen; none or * for all, port 0 for any (default 127.0.0.1:3128)\n"
     "  --auth FILE            ask for a user and a password; lines user:hash, with hashes as mkpasswd makes "
     "them\n"
     "  --connections N        serve so many at once (default 1024)\n"

@@ -327,13 +327,14 @@ int plait_config_parse(const char *name, const char *text, const struct plait_co
 }
 
 /* Returns owned, terminated, or NULL with the reason in *why. */
-static char *read_all(const char *path, const char **why)
+static char *read_all(const char *path, const char **why, int *err)
 {
     FILE *f = fopen(path, "re");
     char *text = f != NULL ? malloc(FILE_MAX + 1) : NULL;
     size_t len;
 
     *why = strerror(errno);
+    *err = f == NULL && errno == ENOENT ? PLAIT_ERR_NOTFOUND : PLAIT_ERR_IO;
     if (text != NULL) {
         len = fread(text, 1, FILE_MAX + 1, f);
         text[len <= FILE_MAX ? len : FILE_MAX] = '\0';
@@ -359,15 +360,15 @@ static char *read_all(const char *path, const char **why)
 int plait_config_read(const char *path, const struct plait_config_kind *kinds, struct plait_config **out)
 {
     const char *why;
-    char *text = read_all(path, &why);
     int result;
+    char *text = read_all(path, &why, &result);
 
     if (text == NULL) {
         *out = config_new(path, kinds);
         if (*out == NULL)
             return PLAIT_ERR_NOMEM;
         note(*out, 0, "%s", why);
-        return PLAIT_ERR_IO;
+        return result;
     }
     result = plait_config_parse(path, text, kinds, out);
     free(text);

@@ -45,7 +45,8 @@ struct plait_config_section;
 
 /*
  * Reads a file. Returns owned, always through *out, also where it fails (then only for plait_config_error), but
- * NULL with PLAIT_ERR_NOMEM. PLAIT_ERR_IO where the file cannot be read, PLAIT_ERR_FORMAT for what is in it.
+ * NULL with PLAIT_ERR_NOMEM. PLAIT_ERR_NOTFOUND where there is no such file, PLAIT_ERR_IO where it cannot be read,
+ * PLAIT_ERR_FORMAT for what is in it.
  */
 PLAIT_MUST_USE int plait_config_read(const char *path, const struct plait_config_kind *kinds,
                                      struct plait_config **out);

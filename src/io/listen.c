@@ -80,7 +80,7 @@ int plait_endpoint_parse(const char *text, struct sockaddr_storage *out)
     size_t len = (size_t)(colon - text);
     memcpy(host, text, len);
     host[len] = '\0';
-    if (strcmp(host, "*") == 0)
+    if (len == 0 || strcmp(host, "*") == 0)
         return set_v6(out, "::", port);
     if (host[0] != '[')
         return set_v4(out, host, port);

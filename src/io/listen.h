@@ -32,8 +32,9 @@ struct plait_listener_events {
 
 struct plait_listener_config {
     struct plait_loop *loop; /* borrows */
-    const char *address; /* `ADDRESS:PORT`, `[IPv6]:PORT`, or `*:PORT` for all; port 0: the kernel chooses */
-    unsigned total_max;  /* > 0 */
+    const char
+        *address; /* `ADDRESS:PORT`, `[IPv6]:PORT`, `*:PORT` or `:PORT` for all; 0: the kernel chooses */
+    unsigned total_max;                         /* > 0 */
     unsigned per_address_max;                   /* > 0 */
     const struct plait_listener_events *events; /* borrows */
     void *ctx;

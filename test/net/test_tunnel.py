@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -271,9 +272,37 @@ def test_the_examples_are_right(tunnel, plait, role):
     assert example.read_text().split("\n", 1)[1] in page
 
 
+@pytest.mark.parametrize("role", ["hub", "node"])
+def test_no_configuration(plait, place, role):
+    """Which file, and what makes one."""
+    for more in ([], ["--check"]):
+        result = plait.start(role, "-c", place / "none.conf", *more).finish()
+        assert result.status == 2 and str(place / "none.conf") + ": there is no such file" in result.err, result
+        for word in ("plait hub add", "plait-%s(8)" % role, "plait key new" if role == "hub" else "plait node join"):
+            assert word in result.err, result
+
+
+def test_what_the_manual_says_about_a_new_node(tunnel):
+    """Its section is appended and read anew, its token is shown and gets into no file, and it can log on."""
+    t = tunnel()
+    t.write_hub("public = 10.1.1.1:4040", nodes="")
+    t.start_hub()
+    conf = t.folder / "hub.conf"
+    add = subprocess.run(["sh", "-c", f"{t.exe} hub add boat --lan 17 -c {conf} >>{conf}"], capture_output=True, text=True, check=True)
+    assert "plait1." not in conf.read_text() and '[node "boat"]' in conf.read_text()
+    t.hub.signal(signal.SIGHUP)
+    t.hub.wait_said("read anew")
+    command = add.stderr.splitlines()[-1].split()
+    assert command[:3] == ["plait", "node", "join"], add.stderr
+    t.command(*command[1:], "--folder", t.folder / "boat", "--route", "none")
+    boat = Process(t.lab, "node", [t.exe, "node", "-c", t.folder / "boat" / "node.conf"], t.folder / "boat.log")
+    boat.wait_said("logged on: ")
+    assert boat.end() == 0
+
+
 def test_join_overwrites_nothing(tunnel, plait):
     t = tunnel()
-    said = t.command("hub", "add", "boat", "-c", t.folder / "hub.conf", "--hub", "10.1.1.1:4040")
+    _, said = t.told("hub", "add", "boat", "-c", t.folder / "hub.conf", "--hub", "10.1.1.1:4040")
     token = next(w for w in said.split() if w.startswith("plait1."))
     result = plait.start("node", "join", token, "--folder", t.folder / "join").finish()
     assert result.status == 1 and "already" in result.err, result

@@ -136,7 +136,7 @@ static void files(void **state)
     plait_config_free(c);
     close(fd);
     unlink(name);
-    assert_int_equal(plait_config_read(name, kinds, &c), PLAIT_ERR_IO);
+    assert_int_equal(plait_config_read(name, kinds, &c), PLAIT_ERR_NOTFOUND);
     assert_non_null(strstr(plait_config_error(c), "No such file"));
     plait_config_free(c);
 }

@@ -380,7 +380,7 @@ static int open_web(struct plait_direct *d)
     if (tls)
         plait_direct_say("%s, %s: no certificate and key that go together", o->cert_file, o->key_file);
     else if (err == PLAIT_ERR_FORMAT)
-        plait_direct_say("--listen %s: not ADDRESS:PORT", o->listen);
+        plait_direct_say("--listen %s: not ADDRESS:PORT, [IPv6]:PORT, or :PORT for all addresses", o->listen);
     else if (err != PLAIT_OK)
         plait_direct_say("cannot listen on %s: %s", o->listen, reason(err));
     d->has_web = err == PLAIT_OK;

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hub.h"
 #include "hub_settings.h"
@@ -49,6 +50,15 @@ static int check(const struct plait_hub_add_options *o, const struct plait_hub_s
     return PLAIT_ERR_FORMAT;
 }
 
+/* The token is no part of a configuration: whoever appends standard output to one has it before his eyes alone. */
+static void print_token(const char *name, const char *text)
+{
+    bool at_once = isatty(STDOUT_FILENO) != 0;
+
+    fprintf(stderr, "%sOn %s, as root (keep it secret: whoever has this token is %s):\nplait node join %s\n",
+            at_once ? "\n" : "", name, name, text);
+}
+
 static int print(const struct plait_hub_add_options *o, const struct plait_identity *hub,
                  const struct plait_identity *node, const char *endpoint)
 {
@@ -66,14 +76,16 @@ static int print(const struct plait_hub_add_options *o, const struct plait_ident
     if (err != PLAIT_OK)
         return err;
     plait_key_format(&node->public, key);
-    printf("; For %s; then: kill -HUP the hub\n[node \"%s\"]\nkey = %s\n", o->config, o->name, key);
+    printf("\n[node \"%s\"]\nkey = %s\n", o->name, key);
     if (o->lan != NULL)
         printf("lan = %s\n", o->lan);
     if (o->address != NULL)
         printf("address = %s\n", o->address);
-    printf("\n; For the node, to be kept secret: plait node join TOKEN\n; %s\n", text);
+    err = fflush(stdout) == 0 ? PLAIT_OK : PLAIT_ERR_IO;
+    if (err == PLAIT_OK)
+        print_token(o->name, text);
     plait_wipe(text, sizeof text);
-    return fflush(stdout) == 0 ? PLAIT_OK : PLAIT_ERR_IO;
+    return err;
 }
 
 int plait_hub_add(const struct plait_hub_add_options *options)

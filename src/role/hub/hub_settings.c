@@ -33,7 +33,7 @@ static int take_listen(struct plait_config_section *s, struct plait_hub_settings
     const char *text = plait_config_text(s, "listen");
 
     if (text != NULL && plait_endpoint_parse(text, &h->listen) != PLAIT_OK)
-        return plait_config_fail(s, "listen", 0, "ADDRESS:PORT, [IPv6]:PORT or *:PORT");
+        return plait_config_fail(s, "listen", 0, "ADDRESS:PORT, [IPv6]:PORT, or *:PORT for all addresses");
     return PLAIT_OK;
 }
 
@@ -321,6 +321,12 @@ int plait_hub_settings_read(const char *path, struct plait_hub_settings **out,
     if (err == PLAIT_OK) {
         set_defaults(h);
         err = take_all(c, path, h, error);
+    } else if (err == PLAIT_ERR_NOTFOUND) {
+        snprintf(error, PLAIT_HUB_ERROR_MAX,
+                 "%s: there is no such file. Write it as the example in plait-hub(8) shows, make its key "
+                 "with plait key "
+                 "new, and its nodes with plait hub add NAME; -c FILE names another one",
+                 path);
     } else {
         snprintf(error, PLAIT_HUB_ERROR_MAX, "%s", c != NULL ? plait_config_error(c) : plait_err_name(err));
     }

@@ -20,7 +20,7 @@ static int say_token(int err)
     if (err == PLAIT_ERR_CORRUPT)
         plait_say("the token is damaged: letters were changed or lost on its way");
     else
-        plait_say("that is no token: plait hub add prints one, a line that begins with plait1.");
+        plait_say("that is no token: plait hub add prints one, a word that begins with plait1.");
     return PLAIT_NODE_USAGE;
 }
 

@@ -242,6 +242,12 @@ int plait_node_settings_read(const char *path, struct plait_node_settings *out,
     if (err == PLAIT_OK) {
         set_defaults(n);
         err = take_all(c, path, n, error);
+    } else if (err == PLAIT_ERR_NOTFOUND) {
+        snprintf(error, PLAIT_NODE_ERROR_MAX,
+                 "%s: there is no such file. plait node join TOKEN makes it, out of the token that plait hub "
+                 "add prints "
+                 "on the hub; -c FILE names another one. See plait-node(8)",
+                 path);
     } else {
         snprintf(error, PLAIT_NODE_ERROR_MAX, "%s", c != NULL ? plait_config_error(c) : plait_err_name(err));
     }

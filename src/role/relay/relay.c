@@ -217,7 +217,7 @@ static int open_listener(struct plait_relay *relay)
     int err = plait_listener_open(&config, &relay->listener);
 
     if (err == PLAIT_ERR_FORMAT)
-        plait_relay_say("--listen %s: not ADDRESS:PORT", o->listen);
+        plait_relay_say("--listen %s: not ADDRESS:PORT, [IPv6]:PORT, or :PORT for all addresses", o->listen);
     else if (err != PLAIT_OK)
         plait_relay_say("cannot listen on %s: %s", o->listen, reason(err));
     return err;

@@ -31,6 +31,8 @@ static int parse(const char *s, struct where *w)
     size_t digits = strspn(colon + 1, "0123456789");
     if (len >= sizeof w->host || digits == 0 || digits > 5 || colon[1 + digits] != '\0')
         return PLAIT_ERR_FORMAT;
+    if (len == 1 && host[0] == '*')
+        len = 0;
     memcpy(w->host, host, len);
     w->host[len] = '\0';
     memcpy(w->port, colon + 1, digits + 1);

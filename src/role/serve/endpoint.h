@@ -20,7 +20,7 @@ struct plait_endpoint {
 };
 
 /*
- * Listens on `ADDR:PORT`, `[ADDR]:PORT` or `:PORT`, where ADDR may be a name and an empty one stands for
+ * Listens on `ADDR:PORT`, `[ADDR]:PORT` or `:PORT`, where ADDR may be a name; an empty one, or `*`, stands for
  * every address of both families; port 0 takes a free one. A name with several addresses gives several
  * endpoints, `room` at most. An IPv6 endpoint takes IPv6 only.
  *
