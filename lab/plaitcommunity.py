@@ -15,7 +15,7 @@ import subprocess
 from plaitlab import plait
 from plaittunnel import BEYOND4, Process, TunnelError, wait_for
 
-__all__ = ["BEYOND4", "Village", "topology"]
+__all__ = ["BEYOND4", "Town", "Village", "topology"]
 
 
 def topology(links, family=4):
@@ -44,7 +44,7 @@ class Village:
         self.command("community", "new", "village", "-o", self.folder / "village.key")
         self.write_hub()
         for i in self.numbers:
-            self.keys[i] = self.join(i)
+            self.keys[i] = self.join(f"t{i}")
         self.write_hub()
         for i in self.numbers:
             self.write_node(i)
@@ -72,15 +72,19 @@ class Village:
             raise TunnelError(f"plait {' '.join(map(str, argv))}: {done.stderr}")
         return done.stdout, done.stderr
 
-    def join(self, i):
-        said, token = self.told("hub", "add", f"t{i}", "-c", self.folder / "hub.conf", "--hub", "10.1.1.1:4040")
+    def join(self, name):
+        """Keys for a node: public, hub-key, key (file)."""
+        said, token = self.told("hub", "add", name, "-c", self.folder / "hub.conf", "--hub", "10.1.1.1:4040")
         token = re.search(r"plait1\.\S+", token)[0]
-        self.command("node", "join", token, "--folder", self.folder / f"t{i}")
-        values = dict(re.findall(r"^([a-z-]+) = (.*)$", (self.folder / f"t{i}" / "node.conf").read_text(), re.M))
+        self.command("node", "join", token, "--folder", self.folder / name)
+        values = dict(re.findall(r"^([a-z-]+) = (.*)$", (self.folder / name / "node.conf").read_text(), re.M))
         return {"public": re.search(r"^key = (.*)$", said, re.M)[1], **values}
 
     def write_hub(self, more="nat = out"):
         blocks = [f'[node "t{i}"]\nkey = {k["public"]}\naddress = 10.77.15.{i}\nlan = 15\n' for i, k in self.keys.items()]
+        self.hub_conf(more, blocks)
+
+    def hub_conf(self, more, blocks):
         (self.folder / "hub.conf").write_text(
             f"[hub]\nlisten = *:4040\nkey = {self.folder}/hub.key\nnetwork = 10.77.0.0/16\ninterface = plait0\n"
             f"control = {self.folder}/hub.sock\n{more}\n" + "\n".join(blocks))
@@ -120,8 +124,11 @@ class Village:
     def status(self, who):
         return json.loads(self.command("status", "--json", "--control", self.folder / f"{who}.sock"))[0]
 
+    def name(self, i):
+        return f"t{i}"
+
     def up(self, i):
-        return {p["path"] for p in self.status(f"t{i}")["paths"] if p["state"] == "up"}
+        return {p["path"] for p in self.status(self.name(i))["paths"] if p["state"] == "up"}
 
     def community(self, i):
         return self.status(f"t{i}")["communities"][0]
@@ -131,11 +138,13 @@ class Village:
         return {m["name"] for m in self.community(i)["members"]}
 
     def wait_up(self, i, count, timeout=15.0):
+        name = self.name(i)
+
         def check():
             if not self.nodes[i].running():
-                raise TunnelError(f"t{i} ended: {self.nodes[i].said}")
+                raise TunnelError(f"{name} ended: {self.nodes[i].said}")
             return "logged on: " in self.nodes[i].said and len(self.up(i)) == count
-        wait_for(check, f"{count} paths of t{i}; it said: {self.nodes[i].said}", timeout, 0.05)
+        wait_for(check, f"{count} paths of {name}; it said: {self.nodes[i].said}", timeout, 0.05)
 
     def stop(self):
         """All of them; their exit statuses."""
@@ -144,3 +153,60 @@ class Village:
 
     def said(self):
         return "\n".join(p.said for p in [*self.nodes.values(), self.hub] if p)
+
+
+class Town(Village):
+    """Terminals of any kind in a lab of any shape: the uplinks and communities of each node are told one by one."""
+
+    def __init__(self, lab, folder, exe=None):
+        self.places = {}  # name: host, LAN
+        super().__init__(lab, [], folder, exe)
+
+    def bridge(self):
+        pass  # the lab has its own
+
+    def name(self, i):
+        return i
+
+    def key(self, name):
+        """Of a new community: its name."""
+        if name != "village":  # that one is there
+            self.command("community", "new", name, "-o", self.folder / f"{name}.key")
+        return name
+
+    def node(self, name, host, uplinks, communities, lan=15, interface="plait0", route="10.9.0.0/24", more=""):
+        """`uplinks`: (interface, hub, further lines …); `communities`: (interface of the LAN, name, further lines)."""
+        self.places[name] = (host, lan)
+        keys = self.keys[name] = self.join(name)
+        conf = [f"[node]\nname = {name}\nkey = {keys['key']}\nhub = {keys['hub']}\nhub-key = {keys['hub-key']}\ninterface = {interface}\n"
+                f"route = {route}\nstate = {self.folder}/{name}.state\ncontrol = {self.folder}/{name}.sock\n{more}"]
+        conf += [f'[uplink "{u}"]\ninterface = {u}\nhub = {hub}\n' + "\n".join(rest) for u, hub, *rest in uplinks]
+        conf += [f'[community "{c}"]\ninterface = {on}\nkey = {self.folder}/{c}.key\nperiod = 500ms\n{rest}'
+                 for on, c, rest in communities]
+        (self.folder / f"{name}.conf").write_text("\n".join(conf) + "\n")
+
+    def write_hub(self, more="nat = out"):
+        nodes = [f'[node "{name}"]\nkey = {self.keys[name]["public"]}\nlan = {lan}\n' for name, (_, lan) in self.places.items()]
+        self.hub_conf(more, nodes)
+
+    def start_node(self, name):
+        self.nodes[name] = Process(self.lab, self.places[name][0], [self.exe, "node", "-c", self.folder / f"{name}.conf"],
+                                   self.folder / f"{name}.log")
+
+    def start(self):
+        self.write_hub()
+        self.start_hub()
+        for name in self.places:
+            self.start_node(name)
+        return self
+
+    def communities(self, name):
+        return {c["name"]: c for c in self.status(name)["communities"]}
+
+    def members(self, name):
+        """By community, the names of those whom the terminal knows."""
+        return {c: {m["name"] for m in said["members"]} for c, said in self.communities(name).items()}
+
+    def carried(self, name, community):
+        """What its uplinks have carried for others, both ways."""
+        return {o["uplink"]: o["up_bytes"] + o["down_bytes"] for o in self.communities(name)[community]["offers"]}

@@ -191,6 +191,16 @@ static void set_routes(struct plait_node *n)
         plait_say("cannot route into the tunnel: %s", plait_reason(err));
 }
 
+/* Guests come in by any interface of the machine; only the families that the hub gives addresses of go on. */
+static int forward_guests(const struct plait_node *n)
+{
+    int err = n->hub.has_v4 ? plait_nat_forward(NULL, AF_INET) : PLAIT_OK;
+
+    if (err >= 0 && n->hub.has_v6)
+        err = plait_nat_forward(NULL, AF_INET6);
+    return err;
+}
+
 static void set_nat(struct plait_node *n)
 {
     struct plait_nat_options options = {.interface = n->settings.interface,
@@ -205,7 +215,7 @@ static void set_nat(struct plait_node *n)
     n->has_nat = true;
     if (plait_nat_set(&options, error) < 0)
         plait_say("cannot masquerade: %s", error);
-    else if (plait_nat_forward(n->settings.interface, AF_INET) < 0)
+    else if (forward_guests(n) < 0)
         plait_say("cannot switch forwarding on: %s", plait_reason(PLAIT_ERR_IO));
 }
 
