@@ -159,6 +159,9 @@ static uint64_t arrival_of(struct plait_sim_link *link, uint64_t sent)
     const struct plait_sim_link_config *c = &link->config;
     uint64_t arrive = plait_add_sat(sent, c->delay_ns);
 
+    if (sent >= c->held_from_ns && sent < c->held_to_ns)
+        arrive = plait_add_sat(arrive, c->held_ns);
+
     if (c->jitter_ns > 0)
         arrive = plait_add_sat(arrive, plait_prng_below(&link->prng, c->jitter_ns + 1));
     if (!c->reorder)

@@ -115,6 +115,9 @@ static void init_line(struct plait_sim_tunnel *t, unsigned side, unsigned i)
     struct plait_sim_link_config c = {
         .rate = (uint64_t)(mbit * BYTES_PER_MBIT),
         .delay_ns = ms(u->rtt_ms / 2),
+        .held_from_ns = START_NS + SETTLE_NS + ms(u->held.from_ms),
+        .held_to_ns = START_NS + SETTLE_NS + ms(u->held.to_ms),
+        .held_ns = ms(u->held.by_ms),
         .jitter_ns = ms(u->jitter_ms),
         .reorder = u->reorder,
         .queue_ns = ms(u->queue_ms > 0  ? u->queue_ms

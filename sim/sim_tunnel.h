@@ -44,6 +44,9 @@ struct plait_sim_uplink {
         double from_ms, to_ms;
         enum plait_sim_outage_kind kind;
     } outage[PLAIT_SIM_UPLINK_OUTAGES]; /* to_ms 0 ends the list */
+    struct {
+        double from_ms, to_ms, by_ms;
+    } held; /* what passes meanwhile is so much later, each way */
     double burst_enter, burst_leave, burst_loss;
     double weight; /* both ends; 0 = auto */
     double limit;  /* Mbit/s, both ends; 0 = none */

@@ -168,6 +168,8 @@ void plait_path_send(struct plait_bond *b, uint64_t now, unsigned path, struct p
                      struct plait_bond_datagram *out);
 /* Nanoseconds until what is sent now, of `bytes` on the line, arrives, against the common zero. */
 int64_t plait_path_arrival(const struct plait_path *p, uint64_t now, double bytes);
+/* Whether news that took `rtt` may be believed: a path that was silent has to be as quick as before, for a while. */
+bool plait_path_may_return(struct plait_bond *b, uint64_t now, struct plait_path *p, uint64_t rtt);
 /* The pace was `before`: what the pacer still waits for is waited for at the new one. */
 void plait_path_repace(struct plait_path *p, uint64_t now, double before);
 /* Entry of a number that is not decided. */

@@ -223,12 +223,15 @@ static void on_report(struct plait_bond *b, uint64_t now, const struct plait_dat
         const struct plait_entry *e = plait_path_entry(p, newest);
         uint64_t took = plait_since(now, e->sent_ns);
         uint64_t dwelt = ((d->time - r->arrival) & 0xffffff) * (uint64_t)PLAIT_DATAGRAM_TIME_NS;
+        uint64_t rtt = plait_since(took, dwelt);
         p->newest = newest + 1;
-        measure_rtt(p, now, plait_since(took, dwelt), same_path);
-        if (e->flags & PLAIT_ENTRY_PROMPT)
-            measure_ack(p, took);
-        plait_repair_progress(b, now, p);
-        measure(p, now, r, e);
+        if (plait_path_may_return(b, now, p, rtt)) {
+            measure_rtt(p, now, rtt, same_path);
+            if (e->flags & PLAIT_ENTRY_PROMPT)
+                measure_ack(p, took);
+            plait_repair_progress(b, now, p);
+            measure(p, now, r, e);
+        }
     }
     decide(b, now, p, r, decided);
 }

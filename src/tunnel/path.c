@@ -7,6 +7,7 @@
 #define RATE_FIRST     125000.0 /* bytes/s, where nothing is known: 1 Mbit/s */
 #define PEOPLE_NS      PLAIT_S
 #define DELAY_STALE_NS (500 * PLAIT_MS)
+#define LATE_NS        (10 * PLAIT_S) /* of answers that are late: so it is the way that the path is now */
 
 void plait_path_init(struct plait_path *p, const struct plait_bond_path_config *config)
 {
@@ -151,6 +152,34 @@ void plait_path_send(struct plait_bond *b, uint64_t now, unsigned path, struct p
 
     charge(b, p, now, bytes);
     note_sent(b, p, now, packet, bytes, d->kind == PLAIT_DATAGRAM_DATA || d->kind == PLAIT_DATAGRAM_PROBE);
+}
+
+static bool has_another(const struct plait_bond *b, const struct plait_path *p)
+{
+    for (unsigned i = 0; i < b->paths_end; i++)
+        if (&b->paths[i] != p && plait_path_carries(&b->paths[i]))
+            return true;
+    return false;
+}
+
+/*
+ * Whoever holds up all that he is given answers in the end; if he were believed, whatever he got then would hold up
+ * every flow again. A path that stays like that is another one than before: what was known of its times is void, and
+ * so is the idea that the difference is a queue. Where there is no other path, a slow one is better than none.
+ */
+bool plait_path_may_return(struct plait_bond *b, uint64_t now, struct plait_path *p, uint64_t rtt)
+{
+    bool silent = p->state == PLAIT_BOND_PATH_SUSPECT || p->state == PLAIT_BOND_PATH_DEAD;
+
+    if (!silent || p->rtt_min_ns == PLAIT_NEVER || rtt < p->rtt_min_ns + PLAIT_BOND_BULK_NS ||
+        !has_another(b, p))
+        return true;
+    if (plait_since(now, p->silent_since) < LATE_NS)
+        return false;
+    p->delay_ns += (int64_t)(rtt - p->rtt_min_ns);
+    p->rtt_min_ns = p->loop_ns = p->srtt_ns = rtt;
+    plait_rate_forget(&p->rate);
+    return true;
 }
 
 int64_t plait_path_arrival(const struct plait_path *p, uint64_t now, double bytes)

@@ -307,6 +307,8 @@ void plait_probe_recv_answer(struct plait_bond *b, uint64_t now, unsigned path,
         return;
     uint64_t rtt = ((plait_bond_clock(now) - a.echo) & 0xffffff) * PLAIT_DATAGRAM_TIME_NS;
 
+    if (!plait_path_may_return(b, now, p, rtt))
+        return;
     if (a.train_len == 0 && rtt < 60 * PLAIT_S) {
         p->srtt_ns = p->srtt_ns == 0 ? rtt : (7 * p->srtt_ns + rtt) / 8;
         p->rtt_min_ns = plait_min_u64(p->rtt_min_ns, plait_max_u64(rtt, PLAIT_DATAGRAM_TIME_NS));

@@ -5,7 +5,7 @@
  * soonest, before new packets: the receiver holds up its flow for about as long as that takes. A path is
  * suspected when feedback of its oldest datagram is overdue, as TCP's timer would have it (RFC 6298) but with
  * milliseconds for seconds: to suspect wrongly costs some packets that come twice. It carries again as soon as
- * anything is heard of it.
+ * anything is heard of it that is not late (plait_path_may_return).
  */
 #include "bond_int.h"
 

@@ -237,15 +237,70 @@ def test_who_leaves_and_who_is_killed(village):
     v.wait_up(4, 2)
 
 
-def test_a_neighbour_that_swallows_everything(village):
-    """It goes on announcing itself; it is found out by its silence, and tried again."""
-    v = village([LINK, LINK, None]).start()
-    v.lab.set("w1", "loss 100%")
-    assert len(ping(v.lab, "t3", BEYOND4, count=50, every=0.02)) >= 25  # half a second of outage at most
-    wait_for(lambda: len(v.up(3)) == 1, "the bad neighbour to be found out")
-    assert v.members(3) == {"t1", "t2"}
-    v.lab.set("w1", "loss 0%")
-    v.wait_up(3, 2)
+class Steady(threading.Thread):
+    """A datagram from beyond every 5 ms; `silence` is the longest time without one."""
+
+    def __init__(self, lab, host, port):
+        super().__init__(daemon=True)
+        self.here, self.there = (lab.socket(h, socket.AF_INET, socket.SOCK_DGRAM) for h in (host, "beyond"))
+        self.there.bind((BEYOND4, port))
+        self.here.sendto(b"hello", (BEYOND4, port))
+        self.there.settimeout(5)
+        self.to = self.there.recvfrom(16)[1]
+        self.here.settimeout(0.005)
+        self.over, self.count, self.silence = False, 0, 0.0
+        self.start()
+
+    def run(self):
+        last = due = time.monotonic()
+        while not self.over:
+            now = time.monotonic()
+            if now >= due:
+                self.there.sendto(bytes(200), self.to)
+                due += 0.005
+            try:
+                self.here.recv(1000)
+            except TimeoutError:
+                continue
+            finally:
+                self.silence = max(self.silence, time.monotonic() - last)
+            last, self.count = time.monotonic(), self.count + 1
+
+    def end(self):
+        self.over = True
+        self.join()
+        self.here.close()
+        self.there.close()
+        return self.silence
+
+
+def at_hub(v, name, state=None):
+    """What the hub has sent on each path to that terminal; of paths in that state."""
+    node = next(n for n in v.status("hub")["nodes"] if n["name"] == name)
+    return {p["path"]: p["down"]["bytes"] for p in node["paths"] if state in (None, p["state"])}
+
+
+def test_a_neighbour_that_drops_or_holds_up_everything(village):
+    """It goes on announcing itself; it is found out, left alone, and used again once it behaves."""
+    v = village([LINK, LINK.replace("20ms", "30ms"), None]).start()
+    drawn = {}
+    drawing = threading.Thread(target=lambda: drawn.update(mbit=rate(v, "t3", 3)))
+    drawing.start()
+    steady = Steady(v.lab, "t3", 5100)
+    for trick, undone in (("loss 100%", "loss 0%"), ("rtt 3000ms", None)):
+        count = steady.count
+        wait_for(lambda: steady.count > count + 60, "a while")
+        v.lab.set("w1", trick)
+        wait_for(lambda: len(v.up(3)) == 1 and len(at_hub(v, "t3", "up")) == 1, "the bad neighbour to be found out", 2)
+        before, count = at_hub(v, "t3"), steady.count
+        wait_for(lambda: steady.count > count + 100, "half a second")
+        # Probes alone; the line carries 600,000.
+        assert min(sent - before[path] for path, sent in at_hub(v, "t3").items()) < 30_000 and v.members(3) == {"t1", "t2"}
+        if undone:
+            v.lab.set("w1", undone)
+            v.wait_up(3, 2)
+    drawing.join()
+    assert steady.end() < 0.5 and drawn["mbit"] > 4
 
 
 def test_strangers_and_recordings(village):

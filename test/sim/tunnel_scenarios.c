@@ -115,6 +115,11 @@ const struct tunnel_scenario tunnel_scenarios[] = {
     /* ---- cuts ---- */
     {"cut-fastest-silent", {{{20, 20}, {50, 50}, {100, 10, .outage = {{3000, FOREVER}}}}, {KPPS}, .seconds = 8}, .silence_ms = 300, .lost = 10, .disorder = -1},
     {"cut-fastest-silent-up", {{{20, 20}, {50, 50}, {100, 10, .outage = {{3000, FOREVER}}}}, {UDP(.every_ms = 1, .size = 1028, UP)}, .seconds = 8}, .silence_ms = 300, .lost = 10, .disorder = -1},
+    {"delays-all", {{{10, 20}, {10, 20, .held = {3000, FOREVER, 1500}}}, {KPPS}, .seconds = 8}, .silence_ms = 300, .lost = 10},
+    {"delays-all-under-cubic", {{{10, 20}, {10, 20, .held = {3000, FOREVER, 1500}}}, {CUBIC(0), PING}, .seconds = 10}, .share = 0.56},
+    {"delays-all-under-cubic-up", {{{10, 20}, {10, 20, .held = {3000, FOREVER, 1500}}}, {CUBIC(UP), PING}, .seconds = 10}, .share = 0.5},
+    {"delays-all-for-long", {{{10, 20}, {10, 20, .held = {3000, FOREVER, 1500}}}, {KPPS, PING}, .seconds = 30}, .silence_ms = 300, .lost = 10, .ping_ms = 12},
+    {"delays-all-and-no-more", {{{10, 20}, {10, 20, .held = {3000, 6000, 1500}}}, {CUBIC(0)}, .seconds = 20}, .share = 0.7},
     {"cut-fastest-and-back", {{{20, 20}, {50, 50}, {100, 10, .outage = {{3000, 5000}}}}, {KPPS}, .seconds = 8}, .silence_ms = 300, .lost = 10, .disorder = -1},
     {"cut-downward-only", {{{20, 20}, {50, 50}, {100, 10, .outage = {{3000, FOREVER, PLAIT_SIM_CUT_DOWN}}}}, {KPPS}, .seconds = 6}, .silence_ms = 300, .lost = 10, .disorder = -1},
     {"cut-upward-only", {{{20, 20}, {50, 50}, {100, 10, .outage = {{3000, FOREVER, PLAIT_SIM_CUT_UP}}}}, {KPPS}, .seconds = 6}, .silence_ms = 300, .lost = 10, .disorder = -1},
