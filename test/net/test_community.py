@@ -303,6 +303,26 @@ def test_a_neighbour_that_drops_or_holds_up_everything(village):
     assert steady.end() < 0.5 and drawn["mbit"] > 4
 
 
+def resident(process):
+    """Its memory in KiB, and how many files it has open."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]), len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
+def flood(v, recorded, port, count):
+    """From the third terminal, by turns: announcements that were heard, with a bit changed, and nonsense, to all ports."""
+    sockets = [v.lab.socket("t3", socket.AF_INET, socket.SOCK_DGRAM) for _ in range(20)]
+    nonsense = [b"\4" + os.urandom(300), b"\5\1\1" + os.urandom(90), b"\1" + os.urandom(200)]
+    for i in range(count):
+        what = recorded[i % len(recorded)] if i % 4 < 2 else nonsense[i % len(nonsense)]
+        if i % 4 == 1:
+            at = i % len(what)
+            what = what[:at] + bytes([what[at] ^ 1 << i % 8]) + what[at + 1:]
+        sockets[i % len(sockets)].sendto(what, ("10.0.1.1", port) if i % 3 == 0 else (f"10.0.1.{1 + i % 2}", 4041))
+    for s in sockets:
+        s.close()
+
+
 def test_strangers_and_recordings(village):
     v = village([LINK, None, LINK])
     v.command("community", "new", "other", "-o", v.folder / "other.key")
@@ -324,6 +344,13 @@ def test_strangers_and_recordings(village):
             s.sendto(b"\x04" + bytes(200), ("10.0.1.1", offer["port"]))
     wait_for(lambda: v.community(1)["not_carried"] >= before + 20, "the stranger's datagrams to be counted")
     assert [m["name"] for m in v.community(1)["offers"][0]["members"]] == ["t2"]
+    # Neither that nor what is made up or played back by the thousand costs memory.
+    for count in (500, 20_000):
+        before = [resident(v.nodes[i]) for i in (1, 2)]
+        flood(v, [p[3] for p in recorded[-8:]], offer["port"], count)
+    wait_for(lambda: v.community(2)["forged"] > 1000, "the flood to be heard")
+    assert all(resident(v.nodes[i])[0] - b[0] <= 128 and resident(v.nodes[i])[1] == b[1] for i, b in zip((1, 2), before))
+    assert v.members(1) == {"t2"} and v.members(2) == {"t1"}
     # A recording, played back after its maker has gone, brings nobody back.
     v.nodes[1].end()
     wait_for(lambda: not v.members(2), "good-bye to be heard", 1)
@@ -337,11 +364,30 @@ def test_strangers_and_recordings(village):
     assert not v.members(2)
 
 
-def test_a_limit_holds(village):
+@pytest.mark.parametrize("bound, most_down, most_up", [("limit = 2M/1M", 2, 1), ("share = 30%", 3, 3)])
+def test_nobody_gets_more_than_what_was_set(village, bound, most_down, most_up):
+    """Nor does a member who does not keep to anything."""
     v = village([LINK, None])
-    v.write_node(1, community="offer = w1\nlimit = 2M/1M")
+    v.write_node(1, community=f"offer = w1\n{bound}")
     v.start()
-    assert 1 < rate(v, "t2", 4) < 2.3
+    if bound.startswith("share"):  # of what is known of the line
+        drawing = threading.Thread(target=rate, args=(v, "t1", 1.5))
+        drawing.start()
+        wait_for(lambda: v.community(1)["offers"][0]["down_limit"] * 8 > 0.8e6 * most_down, "the line to be known")
+        drawing.join()
+    assert most_down / 3 < rate(v, "t2", 1.8) < 1.2 * most_down
+    port = next(m["port"] for m in v.community(1)["members"] if m["name"] == "t2")
+    offer = v.community(1)["offers"][0]
+    v.nodes[2].kill()
+    before, start = offer["up_bytes"], time.monotonic()
+    with v.lab.socket("t2", socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("10.0.1.2", port))
+        while time.monotonic() < start + 0.7:
+            for _ in range(20):
+                s.sendto(b"\4" + bytes(1000), ("10.0.1.1", offer["port"]))
+            time.sleep(0.005)
+    carried = (v.community(1)["offers"][0]["up_bytes"] - before) * 8e-6 / (time.monotonic() - start)
+    assert most_up / 3 < carried < 1.2 * most_up and v.members(1) == {"t2"}
 
 
 def test_members_share_a_limit(village):
@@ -366,10 +412,13 @@ def test_a_quota_ends_the_offer(village):
     wait_for(lambda: not v.up(2) and not v.community(1)["offers"], "the offer to be withdrawn")
 
 
-def test_neighbours_that_are_told_one_by_one(village):
-    v = village([LINK, None])
-    v.write_node(1, community="offer = w1\nport = 4100\nneighbours = 10.0.1.2:4200")
-    v.write_node(2, community="port = 4200\nneighbours = 10.0.1.9, 10.0.1.255:4100")
+@pytest.mark.parametrize("family, told, others", [(4, "10.0.1.2:4200", "10.0.1.9, 10.0.1.255:4100"),
+                                                  (6, "[fd00:1::2]:4200", "[fd00:1::9]:4100, [fd00:1::1]:4100")])
+def test_neighbours_that_are_told_one_by_one(village, family, told, others):
+    """By address or by broadcast; what is said to all goes to ports where nobody listens."""
+    v = village([LINK, None], family=family)
+    v.write_node(1, community=f"offer = w1\nport = 4100\nneighbours = {told}")
+    v.write_node(2, community=f"port = 4200\nneighbours = {others}")
     v.start()
     assert v.members(1) == {"t2"} and v.members(2) == {"t1"}
 

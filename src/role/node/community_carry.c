@@ -255,12 +255,14 @@ static void set_rates(struct plait_carry_offer *o)
             if (other->paths[i].path == o->uplink->path)
                 down = s->share * (double)other->paths[i].capacity;
         if (other != NULL || o->down_bytes == 0)
-            plait_fair_set_rate(o->down, n->loop.now, least(down, s->limit_down), OVERHEAD);
+            o->down_rate = least(down, s->limit_down);
         (void)plait_inquiry_ask(&n->exchange, n->peer.bond, n->loop.now);
     } else {
-        plait_fair_set_rate(o->down, n->loop.now, s->limit_down, OVERHEAD);
+        o->down_rate = s->limit_down;
     }
-    plait_fair_set_rate(o->up, n->loop.now, least(up, s->limit_up), OVERHEAD);
+    o->up_rate = least(up, s->limit_up);
+    plait_fair_set_rate(o->down, n->loop.now, o->down_rate, OVERHEAD);
+    plait_fair_set_rate(o->up, n->loop.now, o->up_rate, OVERHEAD);
 }
 
 static bool is_wanted(const struct plait_node_community *c, const struct plait_uplink *u)

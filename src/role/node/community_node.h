@@ -47,6 +47,7 @@ struct plait_carry_offer {
     struct plait_fair *up, *down;
     struct plait_carry_flow flows[PLAIT_FAIR_FLOWS_MAX];
     uint64_t up_bytes, down_bytes;
+    double up_rate, down_rate; /* what it carries at most now, bytes/s; 0 = whatever there is */
 };
 
 /* An uplink of a neighbour, which is a path of ours. */

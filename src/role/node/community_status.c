@@ -68,8 +68,9 @@ static json_t *offer_of(const struct plait_carry_offer *o)
                                               (json_int_t)down.bytes, "up_dropped", (json_int_t)up.dropped,
                                               "down_dropped", (json_int_t)down.dropped));
     }
-    return json_pack("{s:s, s:i, s:I, s:I, s:o}", "uplink", o->uplink->settings.name, "port", (int)o->port,
-                     "up_bytes", (json_int_t)o->up_bytes, "down_bytes", (json_int_t)o->down_bytes, "members",
+    return json_pack("{s:s, s:i, s:I, s:I, s:f, s:f, s:o}", "uplink", o->uplink->settings.name, "port",
+                     (int)o->port, "up_bytes", (json_int_t)o->up_bytes, "down_bytes",
+                     (json_int_t)o->down_bytes, "up_limit", o->up_rate, "down_limit", o->down_rate, "members",
                      list);
 }
 
