@@ -188,8 +188,8 @@ def test_fixed_weights_in_both_directions(village):
 # who is there, and who is gone
 
 
-def rate(v, host, seconds, port=5000):
-    """Mbit/s that a host draws from beyond over TCP."""
+def rate(v, host, seconds, port=5000, up=False):
+    """Mbit/s that a host draws from beyond over TCP, or sends there."""
     with v.lab.socket("beyond", socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((BEYOND4, port))
@@ -198,10 +198,12 @@ def rate(v, host, seconds, port=5000):
             client.settimeout(5)
             client.connect((BEYOND4, port))
             server, _ = listener.accept()
-            threading.Thread(target=pour, args=(server,), daemon=True).start()
+            source, sink = (client, server) if up else (server, client)
+            threading.Thread(target=pour, args=(source,), daemon=True).start()
             got, start = 0, time.monotonic()
             while time.monotonic() - start < seconds:
-                got += len(client.recv(1 << 16))
+                got += len(sink.recv(1 << 16))
+            server.close()
     return got * 8 / 1e6 / seconds
 
 
@@ -349,7 +351,8 @@ def test_strangers_and_recordings(village):
         before = [resident(v.nodes[i]) for i in (1, 2)]
         flood(v, [p[3] for p in recorded[-8:]], offer["port"], count)
     wait_for(lambda: v.community(2)["forged"] > 1000, "the flood to be heard")
-    assert all(resident(v.nodes[i])[0] - b[0] <= 128 and resident(v.nodes[i])[1] == b[1] for i, b in zip((1, 2), before))
+    after = [resident(v.nodes[i]) for i in (1, 2)]
+    assert all(a[0] - b[0] <= 128 and a[1] <= b[1] + 2 for a, b in zip(after, before)), (before, after)
     assert v.members(1) == {"t2"} and v.members(2) == {"t1"}
     # A recording, played back after its maker has gone, brings nobody back.
     v.nodes[1].end()
@@ -371,10 +374,12 @@ def test_nobody_gets_more_than_what_was_set(village, bound, most_down, most_up):
     v.write_node(1, community=f"offer = w1\n{bound}")
     v.start()
     if bound.startswith("share"):  # of what is known of the line
-        drawing = threading.Thread(target=rate, args=(v, "t1", 1.5))
-        drawing.start()
-        wait_for(lambda: v.community(1)["offers"][0]["down_limit"] * 8 > 0.8e6 * most_down, "the line to be known")
-        drawing.join()
+        both = [threading.Thread(target=rate, args=(v, "t1", 1.5, 5001 + up, up)) for up in (False, True)]
+        for thread in both:
+            thread.start()
+        wait_for(lambda: 0.7e6 * most_down < v.community(1)["offers"][0]["down_limit"] * 8, "the line to be known")
+        for thread in both:
+            thread.join()
     assert most_down / 3 < rate(v, "t2", 1.8) < 1.2 * most_down
     port = next(m["port"] for m in v.community(1)["members"] if m["name"] == "t2")
     offer = v.community(1)["offers"][0]
