@@ -85,11 +85,35 @@ static void send_run(struct plait_outbox *o, const struct plait_outbox_run *run)
     }
 }
 
+void plait_outbox_keep_order(struct plait_outbox *o)
+{
+    o->keeps_order = true;
+}
+
+/* Runs of those that follow each other anyway. */
+static void send_in_order(struct plait_outbox *o)
+{
+    memcpy(o->sorted, o->packets, o->count * sizeof *o->packets);
+    for (uint32_t i = 0, n; i < o->count; i += n) {
+        struct plait_outbox_run run = o->runs[o->run_of[i]];
+        for (n = 1; i + n < o->count && o->run_of[i + n] == o->run_of[i];)
+            n++;
+        run.first = i;
+        run.count = n;
+        send_run(o, &run);
+    }
+}
+
 void plait_outbox_flush(struct plait_outbox *o)
 {
-    sort(o);
-    for (size_t i = 0; i < o->run_count; i++)
-        send_run(o, &o->runs[i]);
+    if (o->keeps_order && o->run_count > 1 && o->count <= PLAIT_OUTBOX_ORDER) {
+        send_in_order(o);
+    } else {
+        sort(o);
+        for (size_t i = 0; i < o->run_count; i++)
+            send_run(o, &o->runs[i]);
+    }
     memset(o->runs, 0, sizeof o->runs);
     o->run_count = o->count = 0;
+    o->keeps_order = false;
 }

@@ -155,6 +155,8 @@ void plait_bond_on_deadline(struct plait_bond *bond, uint64_t now);
 
 /* Greatest inner packet that every path in use carries: the MTU of the TUN device, at least 1280 − headers. */
 uint16_t plait_bond_mtu(const struct plait_bond *bond);
+/* Whether packets go by fixed weights: then what polls give in turn is to leave in turn. */
+bool plait_bond_is_weighted(const struct plait_bond *bond);
 void plait_bond_path_get(const struct plait_bond *bond, uint64_t now, unsigned path,
                          struct plait_bond_path_info *out);
 void plait_bond_get(const struct plait_bond *bond, uint64_t now, struct plait_bond_info *out);

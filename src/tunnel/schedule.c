@@ -226,7 +226,7 @@ static double weight_of(const struct plait_path *p)
     return p->config.weight > 0 ? p->config.weight : p->rate.rate * 8 / 1e6;
 }
 
-static bool is_weighted(const struct plait_bond *b)
+bool plait_bond_is_weighted(const struct plait_bond *b)
 {
     for (unsigned i = 0; i < b->paths_end; i++)
         if (b->paths[i].config.weight > 0 && plait_path_carries(&b->paths[i]))
@@ -301,7 +301,7 @@ static bool try_policy(struct plait_bond *b, uint64_t now, uint16_t flow, unsign
     const struct plait_packet *head = b->queue.flows[flow].head;
     int i;
 
-    if (is_weighted(b)) {
+    if (plait_bond_is_weighted(b)) {
         i = next_weighted(b, now, head, false);
         i = i >= 0 ? i : next_weighted(b, now, head, true);
     } else if (b->config.policy == PLAIT_BOND_RANDOM) {
@@ -340,7 +340,7 @@ void plait_schedule_notice(struct plait_bond *b, uint64_t now)
 
 bool plait_schedule_next(struct plait_bond *b, uint64_t now, unsigned *path, struct plait_packet **packet)
 {
-    bool plain = b->config.policy == PLAIT_BOND_EARLIEST && !is_weighted(b);
+    bool plain = b->config.policy == PLAIT_BOND_EARLIEST && !plait_bond_is_weighted(b);
     uint16_t flow;
 
     b->send_at = PLAIT_NEVER;

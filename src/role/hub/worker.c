@@ -220,6 +220,8 @@ static void pump_member(struct plait_hub_worker *w, struct plait_member *m)
         if (path < PLAIT_BOND_PATHS && (m->paths >> path & 1) != 0)
             plait_outbox_add(&w->outbox, len, m->udp[path], &m->ends[path]);
     }
+    if (plait_bond_is_weighted(m->peer.bond))
+        plait_outbox_keep_order(&w->outbox);
     plait_agenda_set(&w->agenda, &m->due, plait_peer_next_deadline(&m->peer, now));
 }
 

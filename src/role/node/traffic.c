@@ -43,6 +43,8 @@ void plait_node_pump(void *node)
             break;
         send_by(n, path, len, n->trial_port != 0 && room[0] == PLAIT_ENVELOPE_INITIATION);
     }
+    if (plait_bond_is_weighted(n->peer.bond))
+        plait_outbox_keep_order(&n->outbox);
     plait_outbox_flush(&n->outbox);
     plait_node_communities_carry(n);
     plait_alarm_set(&n->alarm, plait_min_u64(plait_peer_next_deadline(&n->peer, now),
