@@ -398,6 +398,16 @@ def test_a_backup_waits_until_it_is_needed(tunnel):
     assert sent(t.status(), 1, "down") > 1_000_000
 
 
+def test_a_backup_helps_where_the_others_are_full(tunnel):
+    t = tunnel(["rate 4mbit rtt 10ms queue 100ms", FAST])
+    t.write_node(uplinks=[t.uplink(1), t.uplink(2, "backup = yes")])
+    t.start()
+    Stream(t.lab, "hub", "node", NODE4, 3_000_000).check()
+    Stream(t.lab, "node", "hub", HUB4, 3_000_000).check()
+    for way in ("down", "up"):
+        assert min(sent(t.status(), i, way) for i in range(2)) > 300_000, (way, t.status()["paths"])
+
+
 def test_fixed_weights_hold_in_their_direction(tunnel):
     t = tunnel([FAST, FAST])
     t.write_node(uplinks=[t.uplink(1, "weight = 5/1"), t.uplink(2, "weight = 1/5")])
@@ -452,6 +462,23 @@ def test_uplinks_come_and_go_by_hangup(tunnel):
     assert ping(t.lab, "node", HUB4)
 
 
+def test_an_uplink_is_changed_by_hangup(tunnel):
+    """Its limit, which the hub has to be told, and that it is a backup."""
+    t = tunnel([FAST])
+    t.write_node(uplinks=[t.uplink(1, "limit = 2M")])
+    t.start()
+    took = {}
+    for limited in (True, False):
+        for source, sink, address in (("hub", "node", NODE4), ("node", "hub", HUB4)):
+            start = time.monotonic()
+            Stream(t.lab, source, sink, address, 250_000).check()
+            took[limited, source] = time.monotonic() - start
+        t.write_node(uplinks=[t.uplink(1, "backup = yes")])
+        t.node.signal(signal.SIGHUP)
+        wait_for(lambda: t.status()["paths"][0]["backup"], "the change")
+    assert min(took[True, who] for who in ("hub", "node")) > 0.8 > 2 * max(took[False, who] for who in ("hub", "node")), took
+
+
 def test_nodes_come_and_go_by_hangup(tunnel):
     t = tunnel()
     t.write_hub(nodes="")
@@ -479,6 +506,19 @@ def test_a_connection_survives_a_restart(tunnel, who, how):
     wait_for(lambda: stream.got > 1_000_000, "bytes")
     getattr(getattr(t, who), how)()
     t.start_hub() if who == "hub" else t.start_node()
+    stream.check()
+
+
+@pytest.mark.parametrize("gone, back", [(("hub", "node"), ("node", "hub")), (("node", "hub"), ("hub", "node"))])
+def test_a_connection_survives_that_both_are_restarted(tunnel, gone, back):
+    t = tunnel([FAST, FAST]).start()
+    stream = Stream(t.lab, "hub", "node", NODE4, 6_000_000)
+    wait_for(lambda: stream.got > 1_000_000, "bytes")
+    for who in gone:
+        getattr(t, who).kill()
+    for who in back:
+        t.start_hub() if who == "hub" else t.start_node(wait=False)
+    t.node.wait_said("logged on: ")
     stream.check()
 
 
