@@ -218,6 +218,51 @@ def test_the_port_that_a_node_is_told(tunnel, shut):
     assert t.status()["paths"][0]["hub"].endswith(":4040" if shut else ":4041")
 
 
+class Resolver(threading.Thread):
+    """Knows one name, whatever it is called; notes who asked."""
+
+    def __init__(self, lab, host, address, answer):
+        super().__init__(daemon=True)
+        self.socket = lab.socket(host, socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((address, 53))
+        self.answer, self.asked = answer, []
+        self.start()
+
+    def run(self):
+        try:
+            while True:
+                query, source = self.socket.recvfrom(512)
+                self.asked.append(source[0])
+                end = query.index(0, 12) + 5  # of the question
+                is_a = query[end - 4:end - 2] == b"\0\1"
+                head = query[:2] + b"\x81\x80\0\1" + bytes([0, is_a]) + bytes(4)
+                record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(self.answer) if is_a else b""
+                self.socket.sendto(head + query[12:end] + record, source)
+        except OSError:
+            pass
+
+
+def test_a_hub_that_moves_is_looked_up_past_the_tunnel(tunnel):
+    """All that the machine sends goes into the tunnel, which is dead; so would its questions to a resolver far away."""
+    t = tunnel(extra="addr hub 10.6.0.1/32\naddr hub 10.6.0.53/32")
+    resolver = Resolver(t.lab, "hub", "10.6.0.53", "10.1.1.1")
+    (t.folder / "resolv.conf").write_text("nameserver 10.6.0.53\n")
+    t.write_hub(listen="10.1.1.1:4040")
+    t.write_node(route="default", uplinks=['[uplink "l1"]\ninterface = l1\nhub = hub.example:4040\n'])
+    t.start_hub()
+    t.node = Process(t.lab, "node", ["unshare", "-m", "sh", "-c", f"mount --bind {t.folder}/resolv.conf /etc/resolv.conf && "
+                                     f"exec {t.exe} node -c {t.folder}/node.conf"], t.folder / "node.log")
+    t.node.wait_said("logged on: ")
+    assert ping(t.lab, "node", HUB4)
+    t.hub.kill()
+    resolver.answer, count = "10.6.0.1", len(resolver.asked)
+    t.write_hub(listen="10.6.0.1:4040")
+    t.start_hub()
+    wait_for(lambda: ping(t.lab, "node", HUB4, 1, timeout=0.2), "the node to find it")
+    assert resolver.asked[count] == "10.1.1.2"
+    resolver.socket.close()
+
+
 # configurations
 
 

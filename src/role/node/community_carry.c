@@ -85,6 +85,7 @@ static int open_flow(struct plait_carry_flow *f, const struct plait_community_me
     if (u->settings.address.family != 0)
         options.local = u->source;
     f->source = u->source;
+    f->to = hub;
     memset(&f->hub, 0, sizeof f->hub); /* connected */
     return plait_door_open(&f->door, &n->loop, &options, on_hub, f);
 }
@@ -301,13 +302,21 @@ size_t plait_offers_look(struct plait_node_community *c,
     return count;
 }
 
+static bool is_hub_elsewhere(const struct plait_carry_flow *f)
+{
+    union plait_udp_address to = f->offer->uplink->end.remote;
+
+    plait_udp_address_set_port(&to, f->hub_port);
+    return !plait_udp_address_equal(&f->to, &to);
+}
+
 static bool is_over(const struct plait_carry_flow *f, bool idle)
 {
     const struct plait_node_community *c = f->offer->community;
 
     return plait_community_find(c->membership, f->instance) == NULL ||
            (idle && plait_since(c->node->loop.now, f->used_at) > IDLE) ||
-           !plait_udp_address_equal(&f->source, &f->offer->uplink->source);
+           !plait_udp_address_equal(&f->source, &f->offer->uplink->source) || is_hub_elsewhere(f);
 }
 
 void plait_offers_sweep(struct plait_node_community *c, bool idle)

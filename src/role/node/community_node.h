@@ -32,8 +32,9 @@ struct plait_carry_flow {
     uint64_t instance; /* 0 = free */
     struct plait_carry_offer *offer;
     struct plait_door door;           /* on the uplink, connected to the hub */
-    struct plait_udp_end hub, member; /* hub: whom the door is connected to */
+    struct plait_udp_end hub, member; /* hub: blank, as the door is connected */
     union plait_udp_address source;   /* of the uplink, when the door was opened */
+    union plait_udp_address to;       /* whom the door is connected to */
     uint16_t hub_port;
     uint64_t used_at;
 };

@@ -41,7 +41,7 @@ static void add_uplink(struct plait_node *n, const struct plait_node_uplink_sett
         if (u->used || u->resolving.busy || plait_uplink_is_open(u))
             continue;
         plait_uplink_init(u, s, (uint8_t)i, &n->loop, &plait_node_uplink_events, n, n->mark);
-        plait_uplink_resolve(u);
+        plait_uplink_resolve(u, n->has_policy);
         return;
     }
     plait_say("uplink %s: no number is free for it just now", s->name);
@@ -67,7 +67,7 @@ static void change_uplink(struct plait_node *n, struct plait_uplink *u,
     if (elsewhere) {
         plait_uplink_close(u);
         u->resolved = false;
-        plait_uplink_resolve(u);
+        plait_uplink_resolve(u, n->has_policy);
     }
     if (u->resolved)
         plait_node_set_path(n, u);

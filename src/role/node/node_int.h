@@ -70,6 +70,7 @@ struct plait_node {
     uint64_t heard_at; /* something that the hub sealed */
     unsigned mtu;      /* of the TUN device, now */
     uint64_t started_at, ticks;
+    uint64_t lost_ticks; /* the hub cannot be reached for so long */
 };
 
 /* traffic.c */

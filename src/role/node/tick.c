@@ -6,9 +6,11 @@
 #define SILENT        (10 * PLAIT_S) /* without a word from the hub: not connected */
 #define TRIAL         (3 * PLAIT_S)  /* of a port, for an answer */
 #define TRIAL_REST    (600 * PLAIT_S)
-#define SAVE_EVERY    10 /* ticks */
-/* A hub that is silent may have another address: how often its name is asked for, in ticks. */
+#define SAVE_EVERY    10            /* ticks */
+#define LOST          (3 * PLAIT_S) /* without a word, and without a path: the hub may be elsewhere */
+/* How often its name is asked for, in ticks. */
 #define RESOLVE_FIRST 5
+#define RESOLVE_SOON  6
 #define RESOLVE_AGAIN 30
 
 /* Quotas. */
@@ -90,6 +92,35 @@ static void check_silence(struct plait_node *n)
         plait_node_use_port(n, 0); /* a hub that was started anew has its own idea of ports */
 }
 
+static bool has_path(const struct plait_node *n)
+{
+    struct plait_bond_path_info info;
+
+    for (unsigned i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++) {
+        plait_bond_path_get(n->peer.bond, n->loop.now, i, &info);
+        if (info.state == PLAIT_BOND_PATH_UP)
+            return true;
+    }
+    return false;
+}
+
+/* Asks where the hub is: at once when it is lost, soon again, and then now and then. Its name may not be asked for
+ * through the tunnel that leads to it. */
+static void look_for_hub(struct plait_node *n)
+{
+    uint64_t heard = plait_max_u64(n->heard_at, n->started_at);
+    bool lost = plait_since(n->loop.now, heard) > LOST && !has_path(n);
+
+    n->lost_ticks = lost ? n->lost_ticks + 1 : 0;
+    bool due = n->lost_ticks == 1 || n->lost_ticks == RESOLVE_SOON ||
+               n->lost_ticks % RESOLVE_AGAIN == RESOLVE_AGAIN - 1;
+    for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++) {
+        struct plait_uplink *u = &n->uplinks[i];
+        if (u->used && (u->resolved ? due : n->ticks % RESOLVE_FIRST == RESOLVE_FIRST - 1))
+            plait_uplink_resolve(u, n->has_policy && lost);
+    }
+}
+
 void plait_node_on_tick(void *node)
 {
     struct plait_node *n = node;
@@ -106,9 +137,8 @@ void plait_node_on_tick(void *node)
         count_quota(n, u, &info);
         tell_path(u, &info);
         look = look || u->no_way || !plait_uplink_is_open(u);
-        if (n->ticks % (u->resolved ? RESOLVE_AGAIN : RESOLVE_FIRST) == RESOLVE_FIRST - 1 && !n->connected)
-            plait_uplink_resolve(u);
     }
+    look_for_hub(n);
     if (look)
         plait_node_look(n);
     plait_node_communities_on_tick(n);

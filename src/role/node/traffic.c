@@ -226,6 +226,8 @@ static void on_resolved(void *node, struct plait_uplink *u)
     if (was_open && u->hub_moved)
         plait_bond_path_moved(n->peer.bond, n->loop.now, u->path);
     plait_node_tell_session(n);
+    if (was_open && u->hub_moved)
+        plait_session_rekey(n->session, n->loop.now);
 }
 
 const struct plait_uplink_events plait_node_uplink_events = {.readable = on_readable,

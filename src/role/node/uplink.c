@@ -41,13 +41,16 @@ static int family_wanted(const struct plait_uplink *u)
     return u->settings.address.family != 0 ? u->settings.address.family : AF_UNSPEC;
 }
 
+/* The system knows more (its hosts file, a resolver on this machine), but its questions go into the tunnel. */
 static void run_resolver(void *ctx)
 {
     struct plait_uplink *u = ctx;
-    struct addrinfo hints = {.ai_family = family_wanted(u), .ai_socktype = SOCK_DGRAM}, *found = NULL;
+    struct addrinfo hints = {.ai_family = u->question.family, .ai_socktype = SOCK_DGRAM}, *found = NULL;
 
+    if (u->past_tunnel && plait_lookup_run(&u->question, &u->answer) == PLAIT_OK)
+        return;
     u->answer.ss_family = AF_UNSPEC;
-    if (getaddrinfo(u->settings.hub.host, NULL, &hints, &found) != 0)
+    if (getaddrinfo(u->question.host, NULL, &hints, &found) != 0)
         return;
     memcpy(&u->answer, found->ai_addr, found->ai_addrlen);
     freeaddrinfo(found);
@@ -67,6 +70,10 @@ static void take_answer(void *ctx)
     struct plait_uplink *u = ctx;
     union plait_udp_address before = u->end.remote;
 
+    if (strcmp(u->question.host, u->settings.hub.host) != 0) { /* the configuration has changed meanwhile */
+        plait_uplink_resolve(u, u->past_tunnel);
+        return;
+    }
     if (u->answer.ss_family == AF_INET) {
         memcpy(&u->end.remote.v4, &u->answer, sizeof u->end.remote.v4);
         u->end.remote.v4.sin_port = 0;
@@ -81,13 +88,26 @@ static void take_answer(void *ctx)
     u->events->resolved(u->ctx, u);
 }
 
-void plait_uplink_resolve(struct plait_uplink *u)
+static void set_question(struct plait_uplink *u)
+{
+    const char *interface = plait_uplink_is_open(u) ? u->interface : u->settings.interface;
+
+    memset(&u->question, 0, sizeof u->question);
+    snprintf(u->question.host, sizeof u->question.host, "%s", u->settings.hub.host);
+    snprintf(u->question.interface, sizeof u->question.interface, "%s", interface);
+    u->question.family = family_wanted(u);
+    u->question.mark = u->mark;
+}
+
+void plait_uplink_resolve(struct plait_uplink *u, bool past_tunnel)
 {
     struct sockaddr_in *v4 = (void *)&u->answer;
     struct sockaddr_in6 *v6 = (void *)&u->answer;
 
     if (u->resolving.busy)
         return;
+    set_question(u);
+    u->past_tunnel = past_tunnel;
     memset(&u->answer, 0, sizeof u->answer);
     if (inet_pton(AF_INET, u->settings.hub.host, &v4->sin_addr) == 1)
         u->answer.ss_family = AF_INET;

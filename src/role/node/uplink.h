@@ -8,6 +8,7 @@
 #ifndef PLAIT_NODE_UPLINK_H
 #define PLAIT_NODE_UPLINK_H
 
+#include "lookup.h"
 #include "loop.h"
 #include "node_settings.h"
 #include "udp.h"
@@ -46,6 +47,8 @@ struct plait_uplink {
     char interface[IF_NAMESIZE];      /* as it was opened; "" = any */
     const char *trouble;              /* why it is closed, in words; NULL = nothing is known */
     struct plait_work resolving;      /* where the hub is given by name */
+    struct plait_lookup question;     /* the resolving thread's, as is `answer`, while that is busy */
+    bool past_tunnel;                 /* the same */
     bool resolved, hub_moved;         /* hub_moved: the last answer was another one than before */
     struct sockaddr_storage answer;
     uint64_t counted;    /* bytes, both ways, that the quota knows of */
@@ -59,8 +62,11 @@ struct plait_uplink {
 void plait_uplink_init(struct plait_uplink *u, const struct plait_node_uplink_settings *settings,
                        uint8_t path, struct plait_loop *loop, const struct plait_uplink_events *events,
                        void *ctx, uint32_t mark);
-/* Begins to resolve the hub's name, or has it at once where it is an address; then `resolved` is called. */
-void plait_uplink_resolve(struct plait_uplink *u);
+/*
+ * Begins to resolve the hub's name, or has it at once where it is an address; then `resolved` is called. With
+ * `past_tunnel`, resolvers are first asked through this uplink (lookup.h).
+ */
+void plait_uplink_resolve(struct plait_uplink *u, bool past_tunnel);
 /* Looks at the interfaces as they are now. */
 enum plait_uplink_change plait_uplink_look(struct plait_uplink *u);
 void plait_uplink_close(struct plait_uplink *u);
