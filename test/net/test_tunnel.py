@@ -194,28 +194,54 @@ def test_several_nodes_in_one_hub(tunnel):
         assert mill.end() == 0, mill.said
 
 
-@pytest.mark.parametrize("shut", [False, True])
-def test_the_port_that_a_node_is_told(tunnel, shut):
-    """A second worker has the next port; where a firewall does not let that through, nothing is lost but the try."""
-    t = tunnel()
+def with_two_workers(t):
+    """The node's key is one that belongs to the second, which has the next port."""
     t.write_hub(nodes="")
-    for i in range(64):  # until a key belongs to the second
+    for i in range(64):
         t.keys = t.join("farm", t.folder / ("key-%d" % i))
         if base64.b64decode(t.keys["public"])[0] % 2 == 1:
             break
     t.write_hub("workers = 2")
     t.write_node()
-    if shut:
-        t.lab.run("hub", ["nft", "add table inet shut; add chain inet shut in { type filter hook input priority 0; }; "
-                          "add rule inet shut in udp dport 4041 drop"])
+
+
+def shut(t, where):
+    t.lab.run("hub", ["nft", "add table inet shut; add chain inet shut in { type filter hook input priority 0; }; "
+                      f"add rule inet shut in {where} udp dport 4041 drop"])
+
+
+@pytest.mark.parametrize("is_shut", [False, True])
+def test_the_port_that_a_node_is_told(tunnel, is_shut):
+    """Where a firewall does not let it through, nothing is lost but the try."""
+    t = tunnel()
+    with_two_workers(t)
+    if is_shut:
+        shut(t, "")
     t.start()
-    if shut:
-        assert len(ping(t.lab, "node", HUB4, 250, 0.02)) == 250, "while the other port is tried"
+    if is_shut:
+        assert len(ping(t.lab, "node", HUB4, 190, 0.02)) == 190, "while the other port is tried"
     else:
         wait_for(lambda: t.status()["paths"][0]["hub"].endswith(":4041"), "the node to move")
         wait_for(lambda: t.status("hub")["nodes"][0]["worker"] == 1, "the hub to have noticed")
         Stream(t.lab, "hub", "node", NODE4, 1_000_000).check()
-    assert t.status()["paths"][0]["hub"].endswith(":4040" if shut else ":4041")
+    assert t.status()["paths"][0]["hub"].endswith(":4040" if is_shut else ":4041")
+
+
+def test_a_port_that_is_shut_for_one_uplink_alone(tunnel):
+    """That one stays at the known port, and what comes there gets to the right worker."""
+    t = tunnel([FAST, FAST])
+    with_two_workers(t)
+    shut(t, "iifname l2")
+    t.start_hub()
+    t.start_node()
+    wait_for(lambda: [p["hub"][-5:] for p in t.status()["paths"]] == [":4041", ":4040"], "each to have its port")
+    t.wait_up(2)
+    before = t.status()
+    Stream(t.lab, "hub", "node", NODE4, 1_500_000).check()
+    Stream(t.lab, "node", "hub", HUB4, 1_500_000).check()
+    for way in ("down", "up"):
+        assert min(sent(t.status(), i, way) - sent(before, i, way) for i in range(2)) > 150_000, way
+    assert t.status("hub")["nodes"][0]["worker"] == 1
 
 
 class Resolver(threading.Thread):

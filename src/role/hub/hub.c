@@ -227,6 +227,7 @@ static int make_workers(struct plait_hub *h)
     int err = open_tun(h);
     for (unsigned i = 0; i < h->worker_count && err == PLAIT_OK; i++)
         err = make_worker(h, i);
+    plait_strays_meet(h);
     return err;
 }
 

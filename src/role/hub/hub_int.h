@@ -3,6 +3,7 @@
  *
  *   hub.c       set-up, running, tear-down, reload: the main thread
  *   worker.c    a thread: sockets, TUN queue, the nodes that talk to it
+ *   stray.c     what reaches the wrong worker's port
  *   member.c    one node as one worker knows it: session, bond, where its paths' ends are
  *   route.c     what the kernel has to know of one node: its MTU
  *   add.c       plait hub add
@@ -68,6 +69,9 @@ struct plait_hub_socket {
     bool is_paused;
 };
 
+#define PLAIT_HUB_SOCKETS_MAX 4   /* of a worker */
+#define PLAIT_HUB_ROOM        100 /* that datagrams may be longer than what is known to be in them */
+
 enum plait_hub_task { PLAIT_TASK_NONE, PLAIT_TASK_RELOAD, PLAIT_TASK_STATUS, PLAIT_TASK_END };
 
 struct plait_hub_worker {
@@ -77,7 +81,7 @@ struct plait_hub_worker {
     uv_thread_t thread;
     bool is_running;
     struct plait_loop loop;
-    struct plait_hub_socket sockets[4];
+    struct plait_hub_socket sockets[PLAIT_HUB_SOCKETS_MAX];
     size_t socket_count;
     struct plait_port port;
     struct plait_watch port_watch;
@@ -90,7 +94,9 @@ struct plait_hub_worker {
     struct plait_sessions *sessions;
     struct plait_outbox outbox;
     struct plait_udp_inbox *inbox;
-    struct plait_mailbox mailbox;
+    struct plait_mailbox mailbox;                                         /* inner packets */
+    struct plait_mailbox strays;                                          /* sealed datagrams */
+    struct plait_udp mates[PLAIT_HUB_WORKERS_MAX][PLAIT_HUB_SOCKETS_MAX]; /* copies: fds of the others' */
     struct plait_agenda agenda;
     struct plait_rtnl rtnl;
     bool rtnl_is_open;
@@ -98,7 +104,7 @@ struct plait_hub_worker {
     struct plait_member **members; /* owned; by number in the table; NULL where the key was refused */
     struct plait_member *dirty;
     size_t knocks; /* in the present event */
-    uint64_t unknown, misdirected, no_route;
+    uint64_t unknown, misdirected, handed_on, no_route;
     /* What the main thread asks: it sets these, wakes the worker, and waits for `done`. */
     atomic_int task; /* enum plait_hub_task */
     struct plait_table *next_table;
@@ -160,6 +166,17 @@ void plait_worker_done(struct plait_hub_worker *w);
 void plait_worker_ask(struct plait_hub_worker *w, enum plait_hub_task task);
 /* A packet for a node that talks to another worker. */
 void plait_worker_hand_on(struct plait_hub_worker *w, const uint8_t *packet, size_t len);
+
+/* stray.c */
+
+PLAIT_MUST_USE int plait_strays_init(struct plait_hub_worker *w);
+void plait_strays_done(struct plait_hub_worker *w);
+/* Once all of them have their sockets, and before they run. */
+void plait_strays_meet(struct plait_hub *h);
+/* A datagram of no session of this worker, which came in by that socket of it: true where another one gets it. */
+PLAIT_MUST_USE bool plait_stray_hand_on(struct plait_hub_worker *w, const struct plait_udp *udp,
+                                        const struct plait_udp_packet *packet);
+void plait_strays_take(struct plait_hub_worker *w);
 
 /* status.c */
 json_t *plait_hub_status(struct plait_hub *h);

@@ -56,7 +56,7 @@ bool plait_mailbox_put(struct plait_mailbox *m, const uint8_t *packet, size_t le
     return true;
 }
 
-const uint8_t *plait_mailbox_peek(struct plait_mailbox *m, size_t *len)
+uint8_t *plait_mailbox_peek(struct plait_mailbox *m, size_t *len)
 {
     struct plait_mailbox_slot *slot = &m->slots[m->tail % PLAIT_MAILBOX_SLOTS];
 

@@ -1,5 +1,5 @@
 /*
- * Inner packets that one worker has for another: a ring that any thread may fill and one empties, without locks
+ * Packets that one worker has for another: a ring that any thread may fill and one empties, without locks
  * (a bounded queue with a number in each slot, after D. Vyukov). What does not fit is lost, as in any other queue.
  */
 #ifndef PLAIT_HUB_MAILBOX_H
@@ -33,8 +33,9 @@ PLAIT_MUST_USE int plait_mailbox_init(struct plait_mailbox *m, size_t room);
 void plait_mailbox_done(struct plait_mailbox *m);
 /* From any thread. False where it is full, or the packet too long. */
 bool plait_mailbox_put(struct plait_mailbox *m, const uint8_t *packet, size_t len);
-/* From the one thread: the oldest packet, borrowed until plait_mailbox_drop; NULL where there is none. */
-const uint8_t *plait_mailbox_peek(struct plait_mailbox *m, size_t *len);
+/* From the one thread: the oldest packet, borrowed, and to be written to, until plait_mailbox_drop; NULL where there is
+ * none. */
+uint8_t *plait_mailbox_peek(struct plait_mailbox *m, size_t *len);
 void plait_mailbox_drop(struct plait_mailbox *m);
 
 #endif

@@ -82,13 +82,14 @@ json_t *plait_worker_status(struct plait_hub_worker *w)
         if (is_here(w->members[i]))
             json_array_append_new(nodes, report_member(w->members[i], here <= ASK_MAX));
     plait_sessions_facts(w->sessions, &f);
-    return json_pack("{s:o, s:{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o, s:I}}", "nodes", nodes,
-                     "worker", "number", (int)w->number, "port", (int)w->udp_port, "initiations",
+    return json_pack("{s:o, s:{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o, s:I}}", "nodes",
+                     nodes, "worker", "number", (int)w->number, "port", (int)w->udp_port, "initiations",
                      (json_int_t)f.initiations, "responses", (json_int_t)f.responses, "cookies",
                      (json_int_t)f.cookie_replies, "unknown_keys", (json_int_t)f.unknown_key, "forged",
-                     (json_int_t)f.forged, "misdirected", (json_int_t)w->misdirected, "no_node",
-                     (json_int_t)w->no_route, "free_buffers", (int)w->pool.spare_n, "device",
-                     plait_port_report(&w->port), "unsent", (json_int_t)w->outbox.lost);
+                     (json_int_t)f.forged, "misdirected", (json_int_t)w->misdirected, "handed_on",
+                     (json_int_t)w->handed_on, "no_node", (json_int_t)w->no_route, "free_buffers",
+                     (int)w->pool.spare_n, "device", plait_port_report(&w->port), "unsent",
+                     (json_int_t)w->outbox.lost);
 }
 
 static json_t *find_lan(json_t *lans, json_int_t number)

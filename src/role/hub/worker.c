@@ -156,7 +156,7 @@ static void on_datagram(struct plait_hub_worker *w, struct plait_udp *udp,
     session = plait_sessions_find(w->sessions, packet->data, packet->len);
     if (session != NULL)
         plait_member_on_sealed(plait_session_owner(session), udp, packet);
-    else
+    else if (!plait_stray_hand_on(w, udp, packet))
         w->unknown++;
 }
 
@@ -322,6 +322,7 @@ static void on_wake(uv_async_t *wake)
 
     plait_loop_enter(&w->loop);
     empty_mailbox(w);
+    plait_strays_take(w);
     run_task(w);
     plait_loop_leave(&w->loop);
 }
@@ -418,10 +419,12 @@ static int make_buffers(struct plait_hub_worker *w)
     int err = plait_pool_init(&w->pool, POOL_PACKETS, room);
 
     if (err == PLAIT_OK)
-        err = plait_outbox_init(&w->outbox,
-                                plait_max_u64(room + PLAIT_PEER_OVERHEAD + 100, PLAIT_HANDSHAKE_BYTES_MAX));
+        err = plait_outbox_init(&w->outbox, plait_max_u64(room + PLAIT_PEER_OVERHEAD + PLAIT_HUB_ROOM,
+                                                          PLAIT_HANDSHAKE_BYTES_MAX));
     if (err == PLAIT_OK)
         err = plait_mailbox_init(&w->mailbox, room);
+    if (err == PLAIT_OK)
+        err = plait_strays_init(w);
     w->inbox = plait_udp_inbox_new(INBOX_MESSAGES);
     w->crypto = plait_crypto_new();
     return err == PLAIT_OK && (w->inbox == NULL || w->crypto == NULL) ? PLAIT_ERR_NOMEM : err;
@@ -516,6 +519,7 @@ void plait_worker_done(struct plait_hub_worker *w)
     plait_outbox_done(&w->outbox);
     plait_udp_inbox_free(w->inbox);
     plait_mailbox_done(&w->mailbox);
+    plait_strays_done(w);
     plait_crypto_free(w->crypto);
     if (w->pool.packets != NULL)
         plait_pool_done(&w->pool);

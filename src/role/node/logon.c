@@ -42,15 +42,19 @@ void plait_node_announce(struct plait_node *n)
 
 void plait_node_aim(const struct plait_node *n, struct plait_uplink *u)
 {
-    plait_udp_address_set_port(&u->end.remote, n->advised_port != 0 ? n->advised_port : u->settings.hub.port);
+    bool known = n->advised_port == 0 || u->stays;
+
+    plait_udp_address_set_port(&u->end.remote, known ? u->settings.hub.port : n->advised_port);
 }
 
 void plait_node_use_port(struct plait_node *n, uint16_t advised)
 {
     n->advised_port = advised;
     n->trial_port = 0;
-    for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++)
+    for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++) {
+        n->uplinks[i].stays = false;
         plait_node_aim(n, &n->uplinks[i]);
+    }
 }
 
 const struct plait_udp_end *plait_node_trial_end(const struct plait_node *n, struct plait_uplink *u)

@@ -7,6 +7,7 @@
 #define TRIAL         (3 * PLAIT_S)  /* of a port, for an answer */
 #define TRIAL_REST    (600 * PLAIT_S)
 #define SAVE_EVERY    10            /* ticks */
+#define SHUT          3             /* ticks without an answer: the port may be shut */
 #define LOST          (3 * PLAIT_S) /* without a word, and without a path: the hub may be elsewhere */
 /* How often its name is asked for, in ticks. */
 #define RESOLVE_FIRST 5
@@ -121,6 +122,29 @@ static void look_for_hub(struct plait_node *n)
     }
 }
 
+/*
+ * The hub's other port may be shut on some uplinks alone: they stay at the known one, from which the hub hands on what
+ * comes. One that hears nothing there either is tried with both by turns.
+ */
+static void choose_ports(struct plait_node *n)
+{
+    struct plait_bond_path_info info;
+    bool others = n->advised_port != 0 && has_path(n);
+
+    for (unsigned i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++) {
+        struct plait_uplink *u = &n->uplinks[i];
+        plait_bond_path_get(n->peer.bond, n->loop.now, i, &info);
+        bool silent = others && u->used && plait_uplink_is_open(u) && info.state != PLAIT_BOND_PATH_UP;
+        u->silent = silent ? u->silent + 1 : 0;
+        if (u->silent < SHUT)
+            continue;
+        u->silent = 0;
+        u->stays = !u->stays;
+        plait_node_aim(n, u);
+        plait_node_tell_session(n);
+    }
+}
+
 void plait_node_on_tick(void *node)
 {
     struct plait_node *n = node;
@@ -145,6 +169,7 @@ void plait_node_on_tick(void *node)
     tell_connection(n);
     check_trial(n);
     check_silence(n);
+    choose_ports(n);
     plait_node_fit_mtu(n);
     if (++n->ticks % SAVE_EVERY == 0)
         plait_node_save_quota(n);

@@ -162,12 +162,13 @@ void plait_node_drop_path(struct plait_node *n, struct plait_uplink *u)
 
 void plait_node_tell_session(struct plait_node *n)
 {
-    uint32_t paths = plait_node_neighbours_paths(n);
+    uint32_t paths = plait_node_neighbours_paths(n), staying = 0;
 
     for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++)
         if (n->uplinks[i].used && plait_uplink_is_open(&n->uplinks[i]))
-            paths |= 1u << i;
-    plait_session_set_paths(n->session, n->loop.now, paths);
+            *(n->uplinks[i].stays ? &staying : &paths) |= 1u << i;
+    /* At the known port it is another worker that answers handshakes. */
+    plait_session_set_paths(n->session, n->loop.now, paths != 0 ? paths : staying);
 }
 
 static void loosen(const struct plait_uplink *u)

@@ -53,6 +53,8 @@ struct plait_uplink {
     struct sockaddr_storage answer;
     uint64_t counted;    /* bytes, both ways, that the quota knows of */
     bool exhausted;      /* the quota is used up */
+    bool stays;          /* at the hub's known port: the one that it has told cannot be reached from here */
+    unsigned silent;     /* ticks without an answer, while others have some */
     bool no_way;         /* the system has refused to send there; the next look tells */
     bool told_name;      /* people know that the hub's name is not resolved */
     unsigned state_told; /* what people were told last */
