@@ -141,6 +141,8 @@ static void choose_ports(struct plait_node *n)
         u->silent = 0;
         u->stays = !u->stays;
         plait_node_aim(n, u);
+        if (info.state == PLAIT_BOND_PATH_UNKNOWN) /* its probes have become rare */
+            plait_bond_path_moved(n->peer.bond, n->loop.now, i);
         plait_node_tell_session(n);
     }
 }
