@@ -6,6 +6,7 @@
 """
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -418,6 +419,24 @@ def test_members_share_a_limit(village):
     for t in threads:
         t.join()
     assert sum(got.values()) > 5 and min(got.values()) > 0.35 * sum(got.values()), got
+
+
+def test_what_is_on_offer_changes_by_hangup(village):
+    v = village([LINK, None])
+    v.write_node(1, community="")
+    v.start_hub()
+    for i in v.numbers:
+        v.start_node(i)
+    v.wait_up(1, 1)
+    wait_for(lambda: v.members(1) == {"t2"}, "the two to know each other")
+    for more, limit in (("offer = w1\nlimit = 2M/1M", 1e6), ("offer = all", 0), (None, None)):
+        v.write_node(1, community=more or "")
+        v.nodes[1].signal(signal.SIGHUP)
+        wait_for(lambda: [o["up_limit"] * 8 for o in v.community(1)["offers"]] == ([limit] if more else []), more)
+        v.wait_up(2, 1 if more else 0, 5)
+    v.write_node(1, community="missed = 9")
+    v.nodes[1].signal(signal.SIGHUP)
+    v.nodes[1].wait_said("can be changed without a restart; all stays as it was")
 
 
 def test_a_quota_ends_the_offer(village):

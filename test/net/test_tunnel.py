@@ -367,9 +367,10 @@ def test_what_the_manual_says_about_a_new_node(tunnel):
     t.hub.wait_said("read anew")
     command = add.stderr.splitlines()[-1].split()
     assert command[:3] == ["plait", "node", "join"], add.stderr
-    t.command(*command[1:], "--folder", t.folder / "boat", "--route", "none")
+    t.command(*command[1:], "--folder", t.folder / "boat")
     boat = Process(t.lab, "node", [t.exe, "node", "-c", t.folder / "boat" / "node.conf"], t.folder / "boat.log")
     boat.wait_said("logged on: ")
+    assert ping(t.lab, "node", HUB4)
     assert boat.end() == 0
 
 

@@ -485,6 +485,16 @@ void plait_node_communities_forget_paths(struct plait_node *n)
         }
 }
 
+void plait_node_communities_change(struct plait_node *n)
+{
+    for (size_t i = 0; i < n->community_count; i++) {
+        struct plait_node_community *c = &n->communities[i];
+        c->settings = n->settings.communities[i];
+        c->exhausted = c->exhausted && c->settings.quota_bytes > 0;
+        offer(c);
+    }
+}
+
 struct plait_udp *plait_node_neighbour_door(struct plait_node *n, unsigned path,
                                             const struct plait_udp_end **end)
 {

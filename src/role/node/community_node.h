@@ -91,8 +91,9 @@ uint64_t plait_node_communities_deadline(const struct plait_node *n);
 void plait_node_communities_on_deadline(struct plait_node *n);
 /* Once a second: interfaces, rates, quotas, flows that have been idle. */
 void plait_node_communities_on_tick(struct plait_node *n);
-/* The configuration has been read anew: the paths may get other numbers. */
+/* The configuration has been read anew: the paths may get other numbers; then, what is on offer may be something else. */
 void plait_node_communities_forget_paths(struct plait_node *n);
+void plait_node_communities_change(struct plait_node *n);
 /* The socket by which that path of a neighbour leaves; NULL where there is none. */
 struct plait_udp *plait_node_neighbour_door(struct plait_node *n, unsigned path,
                                             const struct plait_udp_end **end);

@@ -89,6 +89,15 @@ int plait_node_community_read(struct plait_config_section *s, struct plait_node_
     return PLAIT_OK;
 }
 
+bool plait_node_community_is_same(const struct plait_node_community_settings *a,
+                                  const struct plait_node_community_settings *b)
+{
+    return strcmp(a->name, b->name) == 0 && strcmp(a->interface, b->interface) == 0 &&
+           strcmp(a->key_file, b->key_file) == 0 && a->period == b->period &&
+           a->missed_max == b->missed_max && a->port == b->port && a->neighbour_count == b->neighbour_count &&
+           memcmp(a->neighbours, b->neighbours, sizeof a->neighbours) == 0;
+}
+
 bool plait_node_community_offers(const struct plait_node_community_settings *s, const char *uplink,
                                  bool metered)
 {

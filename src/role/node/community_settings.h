@@ -39,6 +39,9 @@ extern const struct plait_config_key plait_node_community_keys[];
 /* PLAIT_ERR_*, and the configuration has the words for it. */
 PLAIT_MUST_USE int plait_node_community_read(struct plait_config_section *s,
                                              struct plait_node_community_settings *out);
+/* Whether they differ in what is on offer alone, and in how much of it. */
+bool plait_node_community_is_same(const struct plait_node_community_settings *a,
+                                  const struct plait_node_community_settings *b);
 /* Whether an uplink of that name is on offer: it is named, or all are. */
 bool plait_node_community_offers(const struct plait_node_community_settings *s, const char *uplink,
                                  bool metered);

@@ -73,6 +73,17 @@ static void change_uplink(struct plait_node *n, struct plait_uplink *u,
         plait_node_set_path(n, u);
 }
 
+/* What they are on offer for may change, what they are made of not. */
+static bool has_same_communities(const struct plait_node_settings *a, const struct plait_node_settings *b)
+{
+    if (a->community_count != b->community_count)
+        return false;
+    for (size_t i = 0; i < a->community_count; i++)
+        if (!plait_node_community_is_same(&a->communities[i], &b->communities[i]))
+            return false;
+    return true;
+}
+
 /* What only a new start can change. */
 static bool needs_restart(const struct plait_node_settings *a, const struct plait_node_settings *b)
 {
@@ -80,8 +91,7 @@ static bool needs_restart(const struct plait_node_settings *a, const struct plai
            !plait_key_is_equal(&a->hub_key, &b->hub_key) || strcmp(a->interface, b->interface) != 0 ||
            strcmp(a->control, b->control) != 0 || strcmp(a->user, b->user) != 0 || a->route != b->route ||
            a->route_count != b->route_count || memcmp(a->routes, b->routes, sizeof a->routes) != 0 ||
-           a->masquerade != b->masquerade || a->community_count != b->community_count ||
-           memcmp(a->communities, b->communities, sizeof a->communities) != 0;
+           a->masquerade != b->masquerade || !has_same_communities(a, b);
 }
 
 static void apply_uplinks(struct plait_node *n, const struct plait_node_settings *s)
@@ -114,7 +124,8 @@ static void on_hangup(void *node, int signum)
     if (plait_node_settings_read(n->config, s, error) != PLAIT_OK) {
         plait_say("%s; all stays as it was", error);
     } else if (needs_restart(&n->settings, s)) {
-        plait_say("%s: only uplinks and the MTU can be changed without a restart; all stays as it was",
+        plait_say("%s: only uplinks, what is on offer and the MTU can be changed without a restart; all "
+                  "stays as it was",
                   n->config);
     } else {
         n->settings = *s;
@@ -122,6 +133,7 @@ static void on_hangup(void *node, int signum)
         apply_uplinks(n, s);
         plait_node_announce(n);
         plait_node_look(n);
+        plait_node_communities_change(n);
         plait_session_rekey(n->session, n->loop.now);
         plait_node_fit_mtu(n);
         plait_say("%s read anew", n->config);
