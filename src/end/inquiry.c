@@ -10,6 +10,10 @@ void plait_inquiry_on_control(struct plait_inquiry *x, uint64_t now, const uint8
         x->was_asked = true;
         return;
     }
+    if (t.kind == PLAIT_TELL_LEAVE) {
+        x->has_left = true;
+        return;
+    }
     x->other = t;
     x->other_at = now;
 }
@@ -58,6 +62,13 @@ bool plait_inquiry_ask(struct plait_inquiry *x, struct plait_bond *bond, uint64_
         send(bond, now, &ask);
     }
     return true;
+}
+
+void plait_inquiry_leave(struct plait_bond *bond, uint64_t now)
+{
+    static const struct plait_tell leave = {.kind = PLAIT_TELL_LEAVE};
+
+    send(bond, now, &leave);
 }
 
 const struct plait_tell *plait_inquiry_other(const struct plait_inquiry *x, uint64_t now)

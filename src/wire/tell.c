@@ -17,7 +17,7 @@ int plait_tell_encode(const struct plait_tell *t, uint8_t out[PLAIT_TELL_BYTES_M
         return PLAIT_ERR_ARG;
     plait_writer_init(&w, out, PLAIT_TELL_BYTES_MAX);
     plait_write_u8(&w, (uint8_t)t->kind);
-    if (t->kind == PLAIT_TELL_ASK)
+    if (t->kind != PLAIT_TELL_PATHS)
         return (int)plait_writer_used(&w);
     plait_write_u8(&w, (uint8_t)t->path_count);
     for (size_t i = 0; i < t->path_count; i++) {
@@ -51,7 +51,7 @@ int plait_tell_decode(const uint8_t *bytes, size_t len, struct plait_tell *out)
     uint8_t kind = plait_read_u8(&r);
     if (r.bad)
         return PLAIT_ERR_TRUNC;
-    if (kind != PLAIT_TELL_ASK && kind != PLAIT_TELL_PATHS)
+    if (kind < PLAIT_TELL_ASK || kind > PLAIT_TELL_LEAVE)
         return PLAIT_ERR_FORMAT;
     t.kind = (enum plait_tell_kind)kind;
     if (t.kind == PLAIT_TELL_PATHS) {

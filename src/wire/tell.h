@@ -1,9 +1,10 @@
 /*
- * What the two ends of a tunnel ask each other in CONTROL datagrams, for plait status: each end measures the paths
- * in the direction in which it sends.
+ * What the two ends of a tunnel tell each other in CONTROL datagrams. For plait status, each end measures the paths in
+ * the direction in which it sends; and whoever ends says so.
  *
  *      1                                                            how are your paths?
  *      2 · count u8 · count × { path u8 · state u8 · capacity u64 · queue u32 · loss u16 · rate u64 }
+ *      3                                                            good-bye: nothing more will come
  *
  * with capacity and rate in bytes a second, the queue in µs, loss in parts of 65,535, numbers big-endian.
  */
@@ -18,7 +19,7 @@
 #define PLAIT_TELL_PATHS_MAX 14u
 #define PLAIT_TELL_BYTES_MAX (2u + PLAIT_TELL_PATHS_MAX * 24u)
 
-enum plait_tell_kind { PLAIT_TELL_ASK = 1, PLAIT_TELL_PATHS = 2 };
+enum plait_tell_kind { PLAIT_TELL_ASK = 1, PLAIT_TELL_PATHS = 2, PLAIT_TELL_LEAVE = 3 };
 
 struct plait_tell_path {
     uint8_t path;

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sockaddr_storage out;
 
     for (size_t i = 0; i < 2; i++) {
-        uint16_t id = size >= 2 ? (uint16_t)(data[0] << 8 | data[1]) : 0;
+        const uint16_t id = (uint16_t)(size >= 2 ? data[0] << 8 | data[1] : 0);
         memset(&out, 0, sizeof out);
         int err = plait_lookup_read(data, size, id, families[i], &out);
         FUZZ_CHECK(err == PLAIT_OK || err == PLAIT_ERR_NOTFOUND || err == PLAIT_ERR_FORMAT ||

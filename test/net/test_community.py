@@ -240,10 +240,15 @@ def test_one_without_a_link_has_more_than_any_one_link(village):
     assert min(carried.values()) > 500_000, carried
 
 
+def at_lan(v):
+    """Those whom the hub knows to be there."""
+    return sorted(name for lan in v.status("hub")["lans"] for name in lan["active"])
+
+
 def test_who_leaves_and_who_is_killed(village):
     v = village([LINK, LINK, LINK, None]).start()
     assert v.nodes[1].end() == 0
-    wait_for(lambda: v.members(4) == {"t2", "t3"}, "good-bye to be heard", 1)
+    wait_for(lambda: v.members(4) == {"t2", "t3"} and at_lan(v) == ["t2", "t3", "t4"], "good-bye to be heard", 1)
     v.nodes[2].kill()
     assert len(ping(v.lab, "t4", BEYOND4, count=50, every=0.02)) >= 25  # half a second of outage at most
     wait_for(lambda: v.members(4) == {"t3"}, "the limit of missed announcements", 6)

@@ -7,8 +7,9 @@
 #define OVERHEAD_V4 58u
 #define OVERHEAD_V6 78u
 #define WEIGHT_UNIT 1000.0
-#define KNOCK       (30 * PLAIT_S)  /* for what follows a handshake */
-#define GONE        (200 * PLAIT_S) /* without a word, when keys have run out: what it had is freed */
+#define KNOCK       (30 * PLAIT_S)   /* for what follows a handshake */
+#define YOUNG       (500 * PLAIT_MS) /* a good-bye may still be that of the one before */
+#define GONE        (200 * PLAIT_S)  /* without a word, when keys have run out: what it had is freed */
 
 const struct plait_hub_node_settings *plait_member_settings(const struct plait_member *m)
 {
@@ -216,6 +217,17 @@ static void follow(struct plait_member *m, uint8_t path, struct plait_udp *udp,
         plait_bond_path_moved(m->peer.bond, m->worker->loop.now, path);
 }
 
+/* It has said good-bye. */
+static void leave(struct plait_member *m)
+{
+    m->exchange.has_left = false;
+    if (plait_since(m->worker->loop.now, m->since) < YOUNG)
+        return;
+    plait_say("node %s has left", plait_member_settings(m)->name);
+    leave_home(m);
+    free_peer(m);
+}
+
 void plait_member_on_sealed(struct plait_member *m, struct plait_udp *udp,
                             const struct plait_udp_packet *packet)
 {
@@ -232,6 +244,8 @@ void plait_member_on_sealed(struct plait_member *m, struct plait_udp *udp,
         come_home(m);
     if (news.is_highest && news.path < PLAIT_BOND_PATHS)
         follow(m, news.path, udp, packet->end);
+    if (m->exchange.has_left)
+        leave(m);
     plait_member_touch(m);
 }
 

@@ -6,6 +6,7 @@
 #include "report.h"
 #include "units.h"
 
+#define SILENT (15 * PLAIT_S) /* an idle path is probed every five */
 #define ASK_MAX                                                                                              \
     64 /* nodes of a worker that are asked how they send to us: with more, nobody reads it anyway */
 
@@ -38,10 +39,11 @@ static json_t *report_member(struct plait_member *m, bool ask)
 {
     const struct plait_hub_node_settings *n = plait_member_settings(m);
     uint64_t now = m->worker->loop.now;
-    json_t *o = json_pack("{s:s, s:s, s:i, s:f, s:f, s:I}", "name", n->name, "state",
-                          plait_session_can_seal(m->session, now) ? "connected" : "silent", "worker",
-                          (int)m->worker->number, "up_for", plait_to_s(plait_since(now, m->since)), "heard",
-                          plait_to_s(plait_since(now, m->heard_at)), "refused", (json_int_t)m->refused);
+    bool heard = plait_session_can_seal(m->session, now) && plait_since(now, m->heard_at) < SILENT;
+    json_t *o =
+        json_pack("{s:s, s:s, s:i, s:f, s:f, s:I}", "name", n->name, "state", heard ? "connected" : "silent",
+                  "worker", (int)m->worker->number, "up_for", plait_to_s(plait_since(now, m->since)), "heard",
+                  plait_to_s(plait_since(now, m->heard_at)), "refused", (json_int_t)m->refused);
     json_t *addresses = json_array(), *bond = plait_report_bond(m->peer.bond, now, false);
     char text[INET6_ADDRSTRLEN];
 

@@ -317,6 +317,15 @@ static void free_buffers(struct plait_node *n)
     plait_quota_close(&n->quota);
 }
 
+/* The hub need not wait for silence to know it. Twice, as nobody confirms it. */
+static void say_goodbye(struct plait_node *n)
+{
+    for (int i = 0; i < 2 && n->logged_on; i++) {
+        plait_inquiry_leave(n->peer.bond, n->loop.now);
+        plait_node_pump(n);
+    }
+}
+
 static void tear_down(struct plait_node *n, int status)
 {
     n->ending = true;
@@ -366,6 +375,7 @@ int plait_node_run(const char *config)
         n.loop.after = plait_node_pump;
         plait_node_pump(&n);
         plait_loop_run(&n.loop);
+        say_goodbye(&n);
     } else {
         plait_say("cannot start: %s", plait_reason(err));
     }
