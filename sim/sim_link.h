@@ -63,7 +63,8 @@ struct plait_sim_link_config {
     const struct plait_sim_outage *outages; /* borrows; ascending */
     uint32_t outages_n;
     uint64_t delay_ns;
-    uint64_t held_from_ns, held_to_ns; /* what leaves the queue between them is that much later than otherwise: */
+    uint64_t held_from_ns,
+        held_to_ns; /* what leaves the queue between them is that much later than otherwise: */
     uint64_t held_ns;
     uint64_t jitter_ns;      /* a uniform part of this is added to each packet's delay */
     bool reorder;            /* jitter may change the order; else a packet waits for those before it */
