@@ -435,11 +435,13 @@ def test_what_is_on_offer_changes_by_hangup(village):
         v.start_node(i)
     v.wait_up(1, 1)
     wait_for(lambda: v.members(1) == {"t2"}, "the two to know each other")
-    for more, limit in (("offer = w1\nlimit = 2M/1M", 1e6), ("offer = all", 0), (None, None)):
-        v.write_node(1, community=more or "")
+    metered = "auto\nquota = 50G/month"
+    for more, weight, limits in (("offer = w1\nlimit = 2M/1M", "auto", [1e6]), ("offer = all", "auto", [0]), ("offer = all", metered, []),
+                                 ("offer = w1", metered, [0]), ("", "auto", [])):
+        v.write_node(1, community=more, weight=weight)
         v.nodes[1].signal(signal.SIGHUP)
-        wait_for(lambda: [o["up_limit"] * 8 for o in v.community(1)["offers"]] == ([limit] if more else []), more)
-        v.wait_up(2, 1 if more else 0, 5)
+        wait_for(lambda: [o["up_limit"] * 8 for o in v.community(1)["offers"]] == limits, more)
+        v.wait_up(2, len(limits), 5)
     v.write_node(1, community="missed = 9")
     v.nodes[1].signal(signal.SIGHUP)
     v.nodes[1].wait_said("can be changed without a restart; all stays as it was")

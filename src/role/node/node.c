@@ -112,6 +112,20 @@ static void apply_uplinks(struct plait_node *n, const struct plait_node_settings
     }
 }
 
+static void open_quota(struct plait_node *n)
+{
+    bool wanted = false;
+
+    n->quota.fd = -1;
+    for (size_t i = 0; i < n->settings.uplink_count; i++)
+        wanted = wanted || n->settings.uplinks[i].quota_bytes > 0;
+    for (size_t i = 0; i < n->settings.community_count; i++)
+        wanted = wanted || n->settings.communities[i].quota_bytes > 0;
+    if (wanted && plait_quota_open(&n->quota, n->settings.state_file) != PLAIT_OK)
+        plait_say("%s: %s; used quotas will be forgotten at the end", n->settings.state_file,
+                  plait_reason(PLAIT_ERR_IO));
+}
+
 static void on_hangup(void *node, int signum)
 {
     struct plait_node *n = node;
@@ -134,6 +148,8 @@ static void on_hangup(void *node, int signum)
         plait_node_announce(n);
         plait_node_look(n);
         plait_node_communities_change(n);
+        if (n->quota.fd < 0 && n->quota.count == 0)
+            open_quota(n); /* where the first one has come */
         plait_session_rekey(n->session, n->loop.now);
         plait_node_fit_mtu(n);
         plait_say("%s read anew", n->config);
@@ -218,20 +234,6 @@ static int make_buffers(struct plait_node *n)
     n->outbox.trouble = plait_node_on_trouble;
     n->outbox.ctx = n;
     return err == PLAIT_OK && (n->inbox == NULL || n->crypto == NULL) ? PLAIT_ERR_NOMEM : err;
-}
-
-static void open_quota(struct plait_node *n)
-{
-    bool wanted = false;
-
-    n->quota.fd = -1;
-    for (size_t i = 0; i < n->settings.uplink_count; i++)
-        wanted = wanted || n->settings.uplinks[i].quota_bytes > 0;
-    for (size_t i = 0; i < n->settings.community_count; i++)
-        wanted = wanted || n->settings.communities[i].quota_bytes > 0;
-    if (wanted && plait_quota_open(&n->quota, n->settings.state_file) != PLAIT_OK)
-        plait_say("%s: %s; used quotas will be forgotten at the end", n->settings.state_file,
-                  plait_reason(PLAIT_ERR_IO));
 }
 
 static json_t *answer(void *node, const json_t *request)

@@ -70,7 +70,7 @@ static void take_answer(void *ctx)
     struct plait_uplink *u = ctx;
     union plait_udp_address before = u->end.remote;
 
-    if (strcmp(u->question.host, u->settings.hub.host) != 0) { /* the configuration has changed meanwhile */
+    if (u->used && strcmp(u->question.host, u->settings.hub.host) != 0) { /* it has been changed meanwhile */
         plait_uplink_resolve(u, u->past_tunnel);
         return;
     }
