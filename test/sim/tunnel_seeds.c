@@ -60,6 +60,18 @@ static void make_fault(struct plait_prng *g, struct tunnel_seed *s, struct plait
     s->calm_ms = to > s->calm_ms ? to : s->calm_ms;
 }
 
+/* Everything on it is held up, as by somebody who means no good, or by a line that changes its way. */
+static void make_hold(struct plait_prng *g, struct tunnel_seed *s)
+{
+    struct plait_sim_uplink *u = &s->row.uplink[plait_prng_below(g, s->uplinks)];
+
+    u->held.from_ms = 100 + 800 * plait_prng_unit(g);
+    u->held.to_ms = u->held.from_ms + log_uniform(g, 20, 6);
+    u->held.by_ms = log_uniform(g, 50, 5);
+    s->plain = false;
+    s->calm_ms = plait_max_d(s->calm_ms, u->held.to_ms + u->held.by_ms);
+}
+
 static void make_inner(struct plait_prng *g, struct plait_sim_tunnel_row *row)
 {
     unsigned n = 1 + (unsigned)plait_prng_below(g, 3);
@@ -129,6 +141,8 @@ void tunnel_seed_make(uint64_t seed, struct tunnel_seed *s)
             s->best = (int)i + 1;
         }
     }
+    if (one_in(&g, 12))
+        make_hold(&g, s);
     if (mbit * 1e6 / 8 / 1400 * SECONDS > PACKETS_MAX)
         s->row.seconds = PACKETS_MAX * 1400 * 8 / 1e6 / mbit;
     if (s->row.seconds * 1e3 < s->calm_ms + 800)
