@@ -86,7 +86,7 @@ class Village:
 
     def hub_conf(self, more, blocks):
         (self.folder / "hub.conf").write_text(
-            f"[hub]\nlisten = *:4040\nkey = {self.folder}/hub.key\nnetwork = 10.77.0.0/16\ninterface = plait0\n"
+            f"[hub]\nlisten = *:4040\nkey = {self.folder}/hub.key\nnetwork = 10.77.0.0/16, fd77::/64\ninterface = plait0\n"
             f"control = {self.folder}/hub.sock\n{more}\n" + "\n".join(blocks))
 
     def write_node(self, i, community=None, weight="auto", node="", key=None, period="500ms"):

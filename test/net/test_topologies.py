@@ -20,7 +20,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lab"))
 from plaitcommunity import Town  # noqa: E402  (found through the line above)
 from plaitlab import Lab  # noqa: E402
-from plaittunnel import BEYOND4, ping, wait_for  # noqa: E402
+from plaittunnel import BEYOND4, BEYOND6, ping, wait_for  # noqa: E402
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
@@ -34,14 +34,14 @@ host t3
 host guest
 host s1
 host s2
-lan lan t1 10.0.1.1/24 t2 10.0.1.2/24 t3 10.0.1.3/24 guest 10.0.1.9/24
+lan lan t1 10.0.1.1/24 t2 10.0.1.2/24 t3 10.0.1.3/24,fd00:1::3/64 guest 10.0.1.9/24,fd00:1::9/64
 lan far s1 10.0.1.1/24 s2 10.0.1.2/24
 link w1 t1 10.1.1.2/24 hub 10.1.1.1/24 {LINK}
 link x1 t1 10.1.2.2/24 hub 10.1.2.1/24 {LINK}
 link y1 t1 10.1.3.2/24 hub 10.1.3.1/24 {LINK}
 link w2 t2 fd01:4::2/64 hub fd01:4::1/64 {LINK}
 link v1 s1 10.1.5.2/24 hub 10.1.5.1/24 {LINK}
-veth out hub 10.9.0.1/24 beyond 10.9.0.2/24
+veth out hub 10.9.0.1/24,fd09::1/64 beyond 10.9.0.2/24,fd09::2/64
 addr beyond 10.9.1.1/32
 route hub 10.9.1.0/24 via 10.9.0.2
 """
@@ -68,7 +68,7 @@ def settle(t):
     t.node("t1", "t1", [w1, x1], [("lan", village, "offer = all"), ("lan", club, "offer = all\nport = 4050")])
     t.node("t1b", "t1", [y1], [("lan", village, "offer = all")], interface="plait1", route="10.9.1.0/24")
     t.node("t2", "t2", [("w2", "[fd01:4::1]:4040")], [("lan", village, "offer = all")])
-    t.node("t3", "t3", [], [("lan", club, "port = 4050")], more="serve-lan = yes")
+    t.node("t3", "t3", [], [("lan", club, "port = 4050")], route="10.9.0.0/24, fd09::/64", more="serve-lan = yes")
     t.node("s1", "s1", [v1], [("far", hamlet, "offer = all")], lan=16)
     t.node("s2", "s2", [], [("far", hamlet, "")], lan=16)
     return {"t1": 4, "t1b": 4, "t2": 4, "t3": 2, "s1": 1, "s2": 1}
@@ -105,7 +105,9 @@ class Echo(threading.Thread):
 
 def ask_as_guest(lab, size):
     """A query as for a name, then `size` bytes over TCP there and back."""
-    lab.run("guest", ["ip", "route", "add", "default", "via", "10.0.1.3"])
+    for family, gateway in (("-4", "10.0.1.3"), ("-6", "fd00:1::3")):
+        lab.run("guest", ["ip", family, "route", "add", "default", "via", gateway])
+    assert len(ping(lab, "guest", BEYOND6)) == 3
     echo = Echo(lab, 5300)
     with lab.socket("guest", socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.settimeout(5)
