@@ -104,7 +104,7 @@ static void arm_tcp(struct plait_sim_inner_run *r)
 {
     uint64_t at = plait_min_u64(r->flow.deadline, plait_min_u64(r->flow.ack_at, r->flow.pace_at));
 
-    plait_sim_event_set(&r->tunnel->events, &r->timer, at);
+    plait_sim_event_set(r->tunnel->events, &r->timer, at);
 }
 
 static void send_segments(struct plait_sim_inner_run *r, uint64_t now)
@@ -132,7 +132,7 @@ static void on_tcp_timer(struct plait_sim_inner_run *r, uint64_t now)
     if (!r->open) {
         r->syn_at = now;
         send_tcp(r, r->sender, TCP_SYN, 0, 0, NULL);
-        plait_sim_event_set(&r->tunnel->events, &r->timer, now + PLAIT_S);
+        plait_sim_event_set(r->tunnel->events, &r->timer, now + PLAIT_S);
         return;
     }
     if (r->flow.ack_at <= now)
@@ -249,7 +249,7 @@ static void on_datagram_timer(struct plait_sim_inner_run *r, uint64_t now)
         return;
     send_datagram(r, now, r->sender, r->sent_n++, now);
     r->result.sent_packets++;
-    plait_sim_event_set(&r->tunnel->events, &r->timer, now + every_ns(r->config));
+    plait_sim_event_set(r->tunnel->events, &r->timer, now + every_ns(r->config));
 }
 
 static bool mark(struct plait_sim_inner_run *r, uint32_t number)
@@ -358,15 +358,15 @@ void plait_sim_inner_begin(struct plait_sim_tunnel *t, unsigned id)
     r->sender = r->config->up ? PLAIT_SIM_NODE : PLAIT_SIM_HUB;
     if (r->config->kind == PLAIT_SIM_INNER_PING)
         r->sender = PLAIT_SIM_NODE;
-    r->started = t->events.now + (uint64_t)(r->config->start_ms * 1e6);
-    stop = r->config->stop_ms > 0 ? t->events.now + (uint64_t)(r->config->stop_ms * 1e6) : t->now_end;
+    r->started = t->events->now + (uint64_t)(r->config->start_ms * 1e6);
+    stop = r->config->stop_ms > 0 ? t->events->now + (uint64_t)(r->config->stop_ms * 1e6) : t->now_end;
     r->half_at = (r->started + stop) / 2;
     if (t->row->late_ms > 0)
         r->half_at = r->started + (uint64_t)(t->row->late_ms * 1e6);
     plait_sim_event_init(&r->timer, on_timer, r);
     plait_sim_event_init(&r->stop, on_stop, r);
-    plait_sim_event_set(&t->events, &r->timer, r->started);
-    plait_sim_event_set(&t->events, &r->stop, stop);
+    plait_sim_event_set(t->events, &r->timer, r->started);
+    plait_sim_event_set(t->events, &r->stop, stop);
     if (is_tcp(r))
         begin_tcp(r, r->started);
 }
@@ -389,7 +389,7 @@ void plait_sim_inner_deliver(struct plait_sim_tunnel *t, unsigned side, uint64_t
         plait_sim_tunnel_fail(t, "a packet of no flow came");
         return;
     }
-    plait_sim_events_note(&t->events, (uint64_t)side << 32 | (uint64_t)port << 16 | len);
+    plait_sim_events_note(t->events, (uint64_t)side << 32 | (uint64_t)port << 16 | len);
     struct plait_sim_inner_run *r = &t->inner[id];
 
     if (protocol == PROTO_TCP)

@@ -6,9 +6,6 @@
 #include "sim_mem.h"
 #include "sim_tunnel_int.h"
 
-#define START_NS       (1 * PLAIT_S)           /* the clocks do not begin at 0 */
-#define SETTLE_NS      (1500 * PLAIT_MS)       /* paths are there before the traffic begins */
-#define HUB_CLOCK_NS   UINT64_C(7654321000000) /* the hub's clock is ahead by this */
 #define POOL_PACKETS   16384u
 #define PACKET_ROOM    1600u
 #define LATE_US        100.0
@@ -22,7 +19,7 @@ static uint64_t ms(double v)
 
 static uint64_t end_clock(const struct plait_sim_tunnel_end *e, uint64_t now)
 {
-    return e->side == PLAIT_SIM_HUB ? now + HUB_CLOCK_NS : now;
+    return e->side == PLAIT_SIM_HUB ? now + PLAIT_SIM_HUB_CLOCK_NS : now;
 }
 
 void plait_sim_tunnel_fail(struct plait_sim_tunnel *t, const char *why)
@@ -134,18 +131,19 @@ static void init_line(struct plait_sim_tunnel *t, unsigned side, unsigned i)
     };
 
     for (unsigned s = 0; down && s < PLAIT_SIM_UPLINK_STEPS && u->step[s].at_ms > 0; s++)
-        t->steps[i][c.steps_n++] = (struct plait_sim_step){START_NS + SETTLE_NS + ms(u->step[s].at_ms),
+        t->steps[i][c.steps_n++] = (struct plait_sim_step){PLAIT_SIM_TUNNEL_READY_NS + ms(u->step[s].at_ms),
                                                            (uint64_t)(u->step[s].mbit * BYTES_PER_MBIT)};
     if (c.period_ns > 0)
         for (unsigned s = 0; s < c.steps_n; s++)
-            t->steps[i][s].at_ns -= START_NS + SETTLE_NS;
+            t->steps[i][s].at_ns -= PLAIT_SIM_TUNNEL_READY_NS;
     for (unsigned o = 0; o < PLAIT_SIM_UPLINK_OUTAGES && u->outage[o].to_ms > 0; o++) {
         if (u->outage[o].kind == (down ? PLAIT_SIM_CUT_UP : PLAIT_SIM_CUT_DOWN))
             continue;
-        t->outages[side][i][c.outages_n++] = (struct plait_sim_outage){
-            START_NS + SETTLE_NS + ms(u->outage[o].from_ms), START_NS + SETTLE_NS + ms(u->outage[o].to_ms)};
+        t->outages[side][i][c.outages_n++] =
+            (struct plait_sim_outage){PLAIT_SIM_TUNNEL_READY_NS + ms(u->outage[o].from_ms),
+                                      PLAIT_SIM_TUNNEL_READY_NS + ms(u->outage[o].to_ms)};
     }
-    plait_sim_link_init(&t->link[side][i], &t->events, &c);
+    plait_sim_link_init(&t->link[side][i], t->events, &c);
     t->route[side][i] = (struct plait_sim_route){.hop = {&t->link[side][i]}, .hops = 1};
     if (u->behind > 0)
         t->route[side][i].hop[t->route[side][i].hops++] = &t->link[side][u->behind - 1];
@@ -157,8 +155,8 @@ static void on_inner(void *ctx, uint64_t now, const uint8_t *bytes, size_t len)
 {
     struct plait_sim_tunnel_end *e = ctx;
 
-    plait_sim_inner_deliver(e->tunnel, e->side, e->side == PLAIT_SIM_HUB ? now - HUB_CLOCK_NS : now, bytes,
-                            len);
+    plait_sim_inner_deliver(e->tunnel, e->side, e->side == PLAIT_SIM_HUB ? now - PLAIT_SIM_HUB_CLOCK_NS : now,
+                            bytes, len);
 }
 
 void plait_sim_tunnel_emit(struct plait_sim_tunnel *t, unsigned side, const uint8_t *bytes, size_t len)
@@ -226,12 +224,12 @@ static void pump(struct plait_sim_tunnel_end *e, uint64_t now)
     double late = (t->row->late_us > 0 ? t->row->late_us : LATE_US) * 1e3;
 
     if (at == PLAIT_NEVER) {
-        plait_sim_event_unset(&t->events, &e->timer);
+        plait_sim_event_unset(t->events, &e->timer);
         return;
     }
-    at = plait_max_u64(e->side == PLAIT_SIM_HUB ? plait_since(at, HUB_CLOCK_NS) : at, now);
-    if (plait_sim_event_at(&t->events, &e->timer) > at || plait_sim_event_at(&t->events, &e->timer) <= now)
-        plait_sim_event_set(&t->events, &e->timer, at + 1000 + (uint64_t)(late * plait_prng_unit(&t->prng)));
+    at = plait_max_u64(e->side == PLAIT_SIM_HUB ? plait_since(at, PLAIT_SIM_HUB_CLOCK_NS) : at, now);
+    if (plait_sim_event_at(t->events, &e->timer) > at || plait_sim_event_at(t->events, &e->timer) <= now)
+        plait_sim_event_set(t->events, &e->timer, at + 1000 + (uint64_t)(late * plait_prng_unit(&t->prng)));
 }
 
 static void on_timer(void *ctx, uint64_t now)
@@ -280,7 +278,7 @@ static void init_paths(struct plait_sim_tunnel *t, struct plait_sim_tunnel_end *
                                            .backup = u->backup,
                                            .overhead = PLAIT_SIM_TUNNEL_HEADERS};
         if (row->only == 0 || row->only == (int)i + 1)
-            if (plait_bond_path_set(e->bond, end_clock(e, t->events.now), i, &c) != PLAIT_OK)
+            if (plait_bond_path_set(e->bond, end_clock(e, t->events->now), i, &c) != PLAIT_OK)
                 plait_sim_tunnel_fail(t, "a path was refused");
     }
 }
@@ -351,7 +349,7 @@ static unsigned init_carrier(struct plait_sim_tunnel *t, struct carrier_event *c
                 double at = up ? t->row->uplink[i].outage[o].to_ms : t->row->uplink[i].outage[o].from_ms;
                 c[n] = (struct carrier_event){.tunnel = t, .uplink = i, .up = up};
                 plait_sim_event_init(&c[n].event, on_carrier, &c[n]);
-                plait_sim_event_set(&t->events, &c[n].event, START_NS + SETTLE_NS + ms(at));
+                plait_sim_event_set(t->events, &c[n].event, PLAIT_SIM_TUNNEL_READY_NS + ms(at));
             }
         }
     }
@@ -365,8 +363,8 @@ static double sum_mbit(const struct plait_sim_tunnel *t)
 {
     const struct plait_sim_inner *first = &t->row->inner[0];
     unsigned side = first->up ? PLAIT_SIM_NODE : PLAIT_SIM_HUB;
-    uint64_t from = START_NS + SETTLE_NS + ms(first->start_ms);
-    uint64_t to = first->stop_ms > 0 ? START_NS + SETTLE_NS + ms(first->stop_ms) : t->now_end;
+    uint64_t from = PLAIT_SIM_TUNNEL_READY_NS + ms(first->start_ms);
+    uint64_t to = first->stop_ms > 0 ? PLAIT_SIM_TUNNEL_READY_NS + ms(first->stop_ms) : t->now_end;
     double bytes = 0;
 
     if (t->inner[0].ended > 0)
@@ -388,7 +386,7 @@ static void on_tell(void *ctx, uint64_t now)
     const struct plait_sim_inner_run *r = &t->inner[0];
     static const char *const states[] = {"none", "down", "unknown", "up", "SUSPECT", "DEAD"};
 
-    plait_sim_event_set(&t->events, &t->tell, now + ms(t->story->every_ms));
+    plait_sim_event_set(t->events, &t->tell, now + ms(t->story->every_ms));
     if (e->bond == NULL)
         return;
     struct plait_bond_info info, far;
@@ -398,7 +396,7 @@ static void on_tell(void *ctx, uint64_t now)
     fprintf(t->story->to,
             "%9.3f s %8.3f MB queue %4u held %4u drop %llu late %llu rep cwnd %.0f srtt %.1f resent %llu rec "
             "%llu |",
-            plait_to_s(now - START_NS - SETTLE_NS), (double)r->result.bytes / 1e6, info.queue_packets,
+            plait_to_s(now - PLAIT_SIM_TUNNEL_READY_NS), (double)r->result.bytes / 1e6, info.queue_packets,
             far.held_packets, (unsigned long long)info.dropped_packets, (unsigned long long)far.late_packets,
             r->flow.cc.cwnd, (double)r->flow.srtt / 1e6, (unsigned long long)r->flow.segments_resent,
             (unsigned long long)r->flow.recoveries);
@@ -429,9 +427,9 @@ static void finish(struct plait_sim_tunnel *t)
             plait_pool_give(&e->pool, p);
         }
         if (e->bond != NULL) {
-            plait_bond_get(e->bond, end_clock(e, t->events.now), &out->info[side]);
+            plait_bond_get(e->bond, end_clock(e, t->events->now), &out->info[side]);
             for (unsigned i = 0; i < t->uplinks; i++)
-                plait_bond_path_get(e->bond, end_clock(e, t->events.now), i, &out->path[side][i]);
+                plait_bond_path_get(e->bond, end_clock(e, t->events->now), i, &out->path[side][i]);
             plait_bond_free(e->bond);
         }
         out->pool_least = side == 0 || e->spare_least < out->pool_least ? e->spare_least : out->pool_least;
@@ -446,39 +444,44 @@ static void finish(struct plait_sim_tunnel *t)
     }
 }
 
-void plait_sim_tunnel_run(const struct plait_sim_tunnel_row *row, const struct plait_sim_tunnel_story *story,
-                          struct plait_sim_tunnel_result *out)
+void plait_sim_tunnel_lay(struct plait_sim_tunnel *t, const struct plait_sim_tunnel_row *row,
+                          struct plait_sim_events *events, struct plait_sim_tunnel_result *out)
 {
-    struct plait_sim_tunnel *t = plait_sim_mem_new(1, sizeof(*t));
-    struct carrier_event carrier[2 * PLAIT_SIM_UPLINKS_MAX * PLAIT_SIM_UPLINK_OUTAGES];
-
     *out = (struct plait_sim_tunnel_result){0};
     t->row = row;
+    t->events = events;
     t->result = out;
-    t->story = story;
     t->prng.state = row->seed ^ UINT64_C(0x74756e6e656c);
     t->first = row->only > 0 ? (unsigned)row->only - 1 : 0;
     while (t->uplinks < PLAIT_SIM_UPLINKS_MAX && row->uplink[t->uplinks].mbit > 0)
         t->uplinks++;
-    plait_sim_events_init(&t->events);
-    plait_sim_events_run(&t->events, START_NS);
-    t->now_end = START_NS + SETTLE_NS + ms(row->seconds * 1e3);
+    t->now_end = PLAIT_SIM_TUNNEL_READY_NS + ms(row->seconds * 1e3);
     for (unsigned side = 0; side < 2; side++)
         for (unsigned i = 0; i < t->uplinks; i++)
             init_line(t, side, i);
-    for (unsigned side = 0; side < 2; side++) {
+}
+
+void plait_sim_tunnel_join(struct plait_sim_tunnel *t)
+{
+    for (unsigned side = 0; side < 2; side++)
         init_end(t, side);
-        plait_sim_tunnel_flush(t, side, t->events.now);
-    }
-    (void)init_carrier(t, carrier);
-    plait_sim_events_run(&t->events, START_NS + SETTLE_NS);
+}
+
+void plait_sim_tunnel_wake(struct plait_sim_tunnel *t)
+{
+    for (unsigned side = 0; side < 2; side++)
+        plait_sim_tunnel_flush(t, side, t->events->now);
+}
+
+void plait_sim_tunnel_pour(struct plait_sim_tunnel *t)
+{
     for (unsigned i = 0; i < PLAIT_SIM_INNER_MAX; i++)
-        if (row->inner[i].used)
+        if (t->row->inner[i].used)
             plait_sim_inner_begin(t, i);
-    plait_sim_event_init(&t->tell, on_tell, t);
-    if (story != NULL && story->every_ms > 0)
-        plait_sim_event_set(&t->events, &t->tell, t->events.now);
-    plait_sim_events_run(&t->events, t->now_end);
+}
+
+void plait_sim_tunnel_part(struct plait_sim_tunnel *t)
+{
     finish(t);
     for (unsigned side = 0; side < 2; side++)
         for (unsigned i = 0; i < t->uplinks; i++)
@@ -487,7 +490,31 @@ void plait_sim_tunnel_run(const struct plait_sim_tunnel_row *row, const struct p
         next = c->next;
         free(c);
     }
-    out->hash = t->events.hash;
-    plait_sim_events_done(&t->events);
+    t->idle = NULL;
+}
+
+void plait_sim_tunnel_run(const struct plait_sim_tunnel_row *row, const struct plait_sim_tunnel_story *story,
+                          struct plait_sim_tunnel_result *out)
+{
+    struct plait_sim_tunnel *t = plait_sim_mem_new(1, sizeof(*t));
+    struct carrier_event carrier[2 * PLAIT_SIM_UPLINKS_MAX * PLAIT_SIM_UPLINK_OUTAGES];
+    struct plait_sim_events events;
+
+    plait_sim_events_init(&events);
+    plait_sim_events_run(&events, PLAIT_SIM_TUNNEL_START_NS);
+    plait_sim_tunnel_lay(t, row, &events, out);
+    t->story = story;
+    plait_sim_tunnel_join(t);
+    plait_sim_tunnel_wake(t);
+    (void)init_carrier(t, carrier);
+    plait_sim_events_run(&events, PLAIT_SIM_TUNNEL_READY_NS);
+    plait_sim_tunnel_pour(t);
+    plait_sim_event_init(&t->tell, on_tell, t);
+    if (story != NULL && story->every_ms > 0)
+        plait_sim_event_set(&events, &t->tell, events.now);
+    plait_sim_events_run(&events, t->now_end);
+    plait_sim_tunnel_part(t);
+    out->hash = events.hash;
+    plait_sim_events_done(&events);
     free(t);
 }

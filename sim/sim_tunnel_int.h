@@ -8,6 +8,11 @@
 #include "sim_tunnel.h"
 #include "units.h"
 
+#define PLAIT_SIM_TUNNEL_START_NS (1 * PLAIT_S) /* the clocks do not begin at 0 */
+#define PLAIT_SIM_TUNNEL_READY_NS                                                                            \
+    (PLAIT_SIM_TUNNEL_START_NS + 1500 * PLAIT_MS)      /* paths are there before the traffic begins */
+#define PLAIT_SIM_HUB_CLOCK_NS UINT64_C(7654321000000) /* the hub's clock is ahead by this */
+
 enum { PLAIT_SIM_NODE, PLAIT_SIM_HUB };
 
 struct plait_sim_tunnel;
@@ -55,7 +60,7 @@ struct plait_sim_inner_run {
 
 struct plait_sim_tunnel {
     const struct plait_sim_tunnel_row *row;
-    struct plait_sim_events events;
+    struct plait_sim_events *events; /* borrows */
     struct plait_prng prng;
     struct plait_sim_link link[2][PLAIT_SIM_UPLINKS_MAX]; /* by the sending side */
     struct plait_sim_route route[2][PLAIT_SIM_UPLINKS_MAX];
@@ -72,6 +77,15 @@ struct plait_sim_tunnel {
     uint64_t told_bytes[PLAIT_SIM_UPLINKS_MAX]; /* that each uplink had sent when it was last told */
     const struct plait_sim_tunnel_story *story;
 };
+
+/* A run in steps, for several tunnels in one world: lines, bonds, first datagrams (at PLAIT_SIM_TUNNEL_START_NS), traffic
+ * (at PLAIT_SIM_TUNNEL_READY_NS), results. `t` is all zeros before. */
+void plait_sim_tunnel_lay(struct plait_sim_tunnel *t, const struct plait_sim_tunnel_row *row,
+                          struct plait_sim_events *events, struct plait_sim_tunnel_result *out);
+void plait_sim_tunnel_join(struct plait_sim_tunnel *t);
+void plait_sim_tunnel_wake(struct plait_sim_tunnel *t);
+void plait_sim_tunnel_pour(struct plait_sim_tunnel *t);
+void plait_sim_tunnel_part(struct plait_sim_tunnel *t);
 
 /* Sends an inner packet from a side, now or, while its bond is busy, right after. */
 void plait_sim_tunnel_emit(struct plait_sim_tunnel *t, unsigned side, const uint8_t *bytes, size_t len);

@@ -20,6 +20,7 @@
 #include "fetch_seeds.h"
 #include "tunnel_main.h"
 #include "units.h"
+#include "village_main.h"
 
 #define SEEDS_PER_LINE    50
 #define GOLDEN_SEEDS      150
@@ -284,6 +285,8 @@ int main(int argc, char **argv)
 
     if (argc >= 2 && strcmp(argv[1], "tunnel") == 0)
         return tunnel_main(argc - 1, argv + 1);
+    if (argc >= 2 && strcmp(argv[1], "village") == 0)
+        return village_main(argc - 1, argv + 1);
     if (argc < 2 || strcmp(argv[1], "fetch") != 0 || !parse(argc - 1, argv + 1, &o))
         return usage();
     if (o.golden != NULL)

@@ -1,0 +1,186 @@
+#include "sim_village.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim_mem.h"
+#include "sim_tunnel_int.h"
+
+#define LAN_MBIT       1000.0
+#define LAN_MS         0.2
+#define LAN_QUEUE_MS   50.0
+#define LINE_SHARE     (1448.0 / 1500.0)
+#define BYTES_PER_MBIT 125000.0
+#define POOL_PACKETS   8192u
+
+struct village {
+    const struct plait_sim_village_row *row;
+    struct plait_sim_events events;
+    struct plait_sim_link link[2][PLAIT_SIM_UPLINKS_MAX]; /* by the sending side; of all tunnels */
+    unsigned lines;
+    struct plait_sim_tunnel_row *rows;       /* owns: one for each terminal */
+    struct plait_sim_tunnel *tunnels;        /* owns */
+    struct plait_sim_tunnel_result *results; /* owns */
+    struct plait_sim_event tell;
+    const struct plait_sim_tunnel_story *story;
+};
+
+static uint64_t ms(double v)
+{
+    return (uint64_t)(v * 1e6);
+}
+
+/* ---- lines ---- */
+
+static void lay_line(struct village *v, unsigned side, unsigned i)
+{
+    const struct plait_sim_uplink *u = &v->row->line[i];
+    bool down = side == PLAIT_SIM_HUB;
+    struct plait_sim_link_config c = {
+        .rate = (uint64_t)((down || u->up_mbit <= 0 ? u->mbit : u->up_mbit) * BYTES_PER_MBIT),
+        .delay_ns = ms(u->rtt_ms / 2),
+        .jitter_ns = ms(u->jitter_ms),
+        .reorder = u->reorder,
+        .queue_ns = ms(u->queue_ms > 0  ? u->queue_ms
+                       : u->rtt_ms > 50 ? u->rtt_ms
+                                        : 50),
+        .loss = (down ? u->loss : u->up_loss) / 100,
+        .seed = v->row->seed * 64 + 32 + i * 2 + side,
+    };
+
+    plait_sim_link_init(&v->link[side][i], &v->events, &c);
+}
+
+/* A terminal's own tunnel has the LAN for its lines; what is beyond is shared. */
+static void make_row(struct village *v, unsigned n)
+{
+    const struct plait_sim_terminal *t = &v->row->terminal[n];
+    struct plait_sim_tunnel_row *r = &v->rows[n];
+    double lan_ms = t->lan_ms > 0 ? t->lan_ms : LAN_MS;
+
+    r->seconds = v->row->seconds;
+    r->late_us = v->row->late_us;
+    r->pool_packets = POOL_PACKETS;
+    r->seed = v->row->seed * 64 + n;
+    memcpy(r->inner, t->inner, sizeof(t->inner));
+    for (unsigned i = 0; i < v->lines; i++)
+        r->uplink[i] = (struct plait_sim_uplink){.mbit = t->lan_mbit > 0 ? t->lan_mbit : LAN_MBIT,
+                                                 .rtt_ms = t->line == i + 1 ? 0.002 : 2 * lan_ms,
+                                                 .queue_ms = LAN_QUEUE_MS,
+                                                 .weight = v->row->line[i].weight,
+                                                 .limit = v->row->line[i].limit,
+                                                 .backup = v->row->line[i].backup,
+                                                 .mtu = v->row->line[i].mtu};
+}
+
+static void set_routes(struct village *v, struct plait_sim_tunnel *t)
+{
+    for (unsigned i = 0; i < v->lines; i++) {
+        t->route[PLAIT_SIM_NODE][i] = (struct plait_sim_route){
+            .hop = {&t->link[PLAIT_SIM_NODE][i], &v->link[PLAIT_SIM_NODE][i]}, .hops = 2};
+        t->route[PLAIT_SIM_HUB][i] = (struct plait_sim_route){
+            .hop = {&v->link[PLAIT_SIM_HUB][i], &t->link[PLAIT_SIM_HUB][i]}, .hops = 2};
+    }
+}
+
+/* ---- telling ---- */
+
+static void on_tell(void *ctx, uint64_t now)
+{
+    struct village *v = ctx;
+
+    plait_sim_event_set(&v->events, &v->tell, now + ms(v->story->every_ms));
+    fprintf(v->story->to, "%8.3f s", plait_to_s(now - PLAIT_SIM_TUNNEL_READY_NS));
+    for (unsigned i = 0; i < v->lines; i++)
+        fprintf(v->story->to, " q%.0f", (double)plait_since(v->link[1][i].busy_until, now) / 1e6);
+    for (unsigned n = 0; n < v->row->terminals; n++) {
+        const struct plait_sim_tunnel *t = &v->tunnels[n];
+        const struct plait_sim_tunnel_end *e = &t->end[PLAIT_SIM_HUB];
+        struct plait_bond_info info;
+        plait_bond_get(e->bond, now + PLAIT_SIM_HUB_CLOCK_NS, &info);
+        fprintf(v->story->to, " | %.2f MB queue %u cwnd %.0f", (double)t->inner[0].result.bytes / 1e6,
+                info.queue_packets, t->inner[0].flow.cc.cwnd);
+        for (unsigned i = 0; i < v->lines; i++) {
+            struct plait_bond_path_info p;
+            plait_bond_path_get(e->bond, now + PLAIT_SIM_HUB_CLOCK_NS, i, &p);
+            fprintf(v->story->to, " %.1f/%.1f q%.1f", p.rate / BYTES_PER_MBIT, p.sent_rate / BYTES_PER_MBIT,
+                    (double)p.queue_ns / 1e6);
+        }
+    }
+    fprintf(v->story->to, "\n");
+}
+
+/* ---- a run ---- */
+
+static void lay(struct village *v)
+{
+    unsigned count = v->row->terminals;
+
+    while (v->lines < PLAIT_SIM_UPLINKS_MAX && v->row->line[v->lines].mbit > 0)
+        v->lines++;
+    v->rows = plait_sim_mem_new(count, sizeof(*v->rows));
+    v->tunnels = plait_sim_mem_new(count, sizeof(*v->tunnels));
+    v->results = plait_sim_mem_new(count, sizeof(*v->results));
+    for (unsigned side = 0; side < 2; side++)
+        for (unsigned i = 0; i < v->lines; i++)
+            lay_line(v, side, i);
+    for (unsigned n = 0; n < count; n++) {
+        make_row(v, n);
+        plait_sim_tunnel_lay(&v->tunnels[n], &v->rows[n], &v->events, &v->results[n]);
+        set_routes(v, &v->tunnels[n]);
+        plait_sim_tunnel_join(&v->tunnels[n]);
+    }
+    for (unsigned n = 0; n < count; n++)
+        plait_sim_tunnel_wake(&v->tunnels[n]);
+}
+
+static void gather(struct village *v, struct plait_sim_village_result *out)
+{
+    for (unsigned n = 0; n < v->row->terminals; n++) {
+        const struct plait_sim_tunnel_result *r = &v->results[n];
+        out->mbit[n] = r->inner[0].mbit;
+        out->mbit_late[n] = r->inner[0].mbit_late;
+        out->ping_ms[n] = r->inner[1].rtt_ms_p95;
+        if ((r->bad || r->leaked > 0) && !out->bad) {
+            out->bad = true;
+            snprintf(out->why, sizeof(out->why), "terminal %u: %.80s", n + 1,
+                     r->bad ? r->why : "packets did not come back to the pool");
+        }
+    }
+    for (unsigned i = 0; i < v->lines; i++) {
+        const struct plait_sim_link *l = &v->link[PLAIT_SIM_HUB][i];
+        out->line_queue_ms[i] = (double)l->stats.queue_ns_max / 1e6;
+        out->line_dropped[i] = l->stats.dropped_queue;
+        out->line_mbit[i] = v->row->line[i].mbit * LINE_SHARE;
+        out->sum_mbit += out->line_mbit[i];
+    }
+}
+
+void plait_sim_village_run(const struct plait_sim_village_row *row,
+                           const struct plait_sim_tunnel_story *story, struct plait_sim_village_result *out)
+{
+    struct village v = {.row = row, .story = story};
+
+    *out = (struct plait_sim_village_result){0};
+    plait_sim_events_init(&v.events);
+    plait_sim_events_run(&v.events, PLAIT_SIM_TUNNEL_START_NS);
+    lay(&v);
+    plait_sim_events_run(&v.events, PLAIT_SIM_TUNNEL_READY_NS);
+    for (unsigned n = 0; n < row->terminals; n++)
+        plait_sim_tunnel_pour(&v.tunnels[n]);
+    plait_sim_event_init(&v.tell, on_tell, &v);
+    if (story != NULL && story->every_ms > 0)
+        plait_sim_event_set(&v.events, &v.tell, v.events.now);
+    plait_sim_events_run(&v.events, PLAIT_SIM_TUNNEL_READY_NS + ms(row->seconds * 1e3));
+    for (unsigned side = 0; side < 2; side++)
+        for (unsigned i = 0; i < v.lines; i++)
+            plait_sim_link_done(&v.link[side][i]);
+    for (unsigned n = 0; n < row->terminals; n++)
+        plait_sim_tunnel_part(&v.tunnels[n]);
+    gather(&v, out);
+    out->hash = v.events.hash;
+    plait_sim_events_done(&v.events);
+    free(v.rows);
+    free(v.tunnels);
+    free(v.results);
+}

@@ -1,0 +1,47 @@
+/*
+ * A community in virtual time: terminals on a LAN, each with a tunnel to one hub over the lines of all, its own and the
+ * neighbours', so that the tunnels meet on each line. Downward the hub's bonds share what is known of a line
+ * (tunnel/line.h), as far as the row says so.
+ *
+ * Rates in Mbit/s, times in ms, loss in percent; lines and traffic are described as in sim_tunnel.h.
+ */
+#ifndef PLAIT_SIM_VILLAGE_H
+#define PLAIT_SIM_VILLAGE_H
+
+#include "sim_tunnel.h"
+
+#define PLAIT_SIM_TERMINALS_MAX 50
+
+struct plait_sim_terminal {
+    unsigned line;   /* its own, from 1; 0 = none */
+    double lan_ms;   /* one way, to the LAN; 0 = 0.2 */
+    double lan_mbit; /* both ways; 0 = 1000 */
+    struct plait_sim_inner inner[2];
+};
+
+struct plait_sim_village_row {
+    struct plait_sim_uplink line[PLAIT_SIM_UPLINKS_MAX]; /* without steps, outages and `behind` */
+    struct plait_sim_terminal terminal[PLAIT_SIM_TERMINALS_MAX];
+    unsigned terminals;
+    double seconds, late_us;
+    bool apart; /* the bonds know nothing of each other: to compare with */
+    uint64_t seed;
+};
+
+struct plait_sim_village_result {
+    double mbit[PLAIT_SIM_TERMINALS_MAX]; /* payload of the first flow, by time from its start to its end */
+    double mbit_late[PLAIT_SIM_TERMINALS_MAX]; /* in the second half of it */
+    double ping_ms[PLAIT_SIM_TERMINALS_MAX];   /* 95th percentile of the second flow, where that is a ping */
+    double line_queue_ms[PLAIT_SIM_UPLINKS_MAX];  /* the longest, downward */
+    uint64_t line_dropped[PLAIT_SIM_UPLINKS_MAX]; /* by a full queue, downward */
+    double sum_mbit;                              /* what TCP would carry over all lines, downward */
+    double line_mbit[PLAIT_SIM_UPLINKS_MAX];      /* and over each */
+    uint64_t hash;
+    bool bad;
+    char why[120];
+};
+
+void plait_sim_village_run(const struct plait_sim_village_row *row,
+                           const struct plait_sim_tunnel_story *story, struct plait_sim_village_result *out);
+
+#endif

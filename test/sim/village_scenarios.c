@@ -1,0 +1,132 @@
+#include "village_scenarios.h"
+
+#define L(mbit, rtt, up)                                                                                     \
+    {                                                                                                        \
+        mbit, rtt, .up_mbit = up                                                                             \
+    }
+#define THREE  L(30, 30, 10), L(30, 30, 10), L(30, 30, 10)
+#define UNLIKE L(16, 40, 2), L(6, 25, 1), L(40, 60, 10)
+#define FIBRE  L(100, 10, 50), L(100, 10, 50), L(100, 10, 50)
+
+#define CUBIC(...)                                                                                           \
+    {                                                                                                        \
+        true, PLAIT_SIM_INNER_CUBIC, __VA_ARGS__                                                             \
+    }
+#define BBR(...)                                                                                             \
+    {                                                                                                        \
+        true, PLAIT_SIM_INNER_BBR, __VA_ARGS__                                                               \
+    }
+#define PING                                                                                                 \
+    {                                                                                                        \
+        true, PLAIT_SIM_INNER_PING, .every_ms = 50                                                           \
+    }
+#define T(own, ...)                                                                                          \
+    {                                                                                                        \
+        .line = own, .inner = { __VA_ARGS__ }                                                                \
+    }
+#define IDLE(own)                                                                                            \
+    {                                                                                                        \
+        .line = own                                                                                          \
+    }
+
+/* clang-format off */
+const struct village_scenario village_scenarios[] = {
+    /* ---- one of them ---- */
+    {"one-cubic", {{THREE}, {T(1, CUBIC(0), PING), IDLE(2), IDLE(3)}, 3, .seconds = 12}, .all = 0.85, .ping_ms = 60},
+    {"one-bbr", {{THREE}, {T(1, BBR(0), PING), IDLE(2), IDLE(3)}, 3, .seconds = 12}, .all = 0.80, .ping_ms = 60},
+    {"one-without-a-line", {{THREE}, {IDLE(1), IDLE(2), IDLE(3), T(0, CUBIC(0), PING)}, 4, .seconds = 12}, .all = 0.85},
+
+    /* ---- two at once ---- */
+    {"two-cubic", {{THREE}, {T(1, CUBIC(0), PING), T(2, CUBIC(0), PING), IDLE(3)}, 3, .seconds = 14}, .ratio = 1.1, .own = 0.95, .all = 0.85},
+    {"two-bbr", {{THREE}, {T(1, BBR(0), PING), T(2, BBR(0), PING), IDLE(3)}, 3, .seconds = 14}, .ratio = 1.1, .own = 0.95, .all = 0.80},
+    {"two-cubic-beside-bbr", {{THREE}, {T(1, CUBIC(0), PING), T(2, BBR(0), PING), IDLE(3)}, 3, .seconds = 14}, .ratio = 1.1, .own = 0.95, .all = 0.80},
+    {"two-one-without-a-line", {{THREE}, {T(1, CUBIC(0), PING), IDLE(2), IDLE(3), T(0, CUBIC(0), PING)}, 4, .seconds = 14}, .ratio = 1.1, .own = 0.95, .all = 0.85},
+    {"two-without-lines", {{THREE}, {IDLE(1), IDLE(2), IDLE(3), T(0, CUBIC(0)), T(0, CUBIC(0))}, 5, .seconds = 14}, .ratio = 1.1, .all = 0.85},
+    {"two-late", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(.start_ms = 4000)), IDLE(3)}, 3, .seconds = 16}, .ratio = 1.1, .all = 0.8},
+    {"two-late-bbr", {{THREE}, {T(1, BBR(0)), T(2, BBR(.start_ms = 4000)), IDLE(3)}, 3, .seconds = 16}, .ratio = 1.1, .all = 0.8},
+    {"two-far-apart", {{THREE}, {{.line = 1, .inner = {CUBIC(0)}}, {.line = 2, .lan_ms = 10, .inner = {CUBIC(0)}}, IDLE(3)}, 3, .seconds = 16}, .ratio = 1.1, .own = 0.95, .all = 0.8},
+    {"two-fibre", {{FIBRE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 8}, .ratio = 1.1, .own = 0.95, .all = 0.8},
+
+    /* ---- all at once ---- */
+    {"all-cubic", {{THREE}, {T(1, CUBIC(0), PING), T(2, CUBIC(0), PING), T(3, CUBIC(0), PING)}, 3, .seconds = 14}, .ratio = 1.1, .own = 0.95, .all = 0.85},
+    {"all-bbr", {{THREE}, {T(1, BBR(0), PING), T(2, BBR(0), PING), T(3, BBR(0), PING)}, 3, .seconds = 14}, .ratio = 1.1, .own = 0.95, .all = 0.80},
+    {"all-and-one-without", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), T(3, CUBIC(0)), T(0, CUBIC(0))}, 4, .seconds = 14}, .own = 0.95, .all = 0.85},
+    {"all-unlike", {{UNLIKE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), T(3, CUBIC(0))}, 3, .seconds = 16}, .own = 0.95, .all = 0.75},
+    {"all-late", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(.start_ms = 2000)), T(3, CUBIC(.start_ms = 5000))}, 3, .seconds = 16}, .ratio = 1.1, .own = 0.95},
+    {"all-late-timers", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), T(3, CUBIC(0))}, 3, .seconds = 14, .late_us = 2000}, .ratio = 1.1, .own = 0.95, .all = 0.8},
+};
+/* clang-format on */
+const unsigned village_scenario_count = sizeof(village_scenarios) / sizeof(village_scenarios[0]);
+
+#define FAIL(...) (snprintf(why, why_size, __VA_ARGS__), false)
+
+static bool is_judged(const struct plait_sim_terminal *t)
+{
+    return t->inner[0].used && !t->inner[0].up &&
+           (t->inner[0].kind == PLAIT_SIM_INNER_CUBIC || t->inner[0].kind == PLAIT_SIM_INNER_BBR);
+}
+
+/* What terminal `n` gets over its own line, the others doing nothing. */
+static double own_alone(const struct plait_sim_village_row *row, unsigned n)
+{
+    struct plait_sim_tunnel_row alone = {.seconds = row->seconds, .late_us = row->late_us, .seed = row->seed};
+    struct plait_sim_tunnel_result r;
+
+    alone.uplink[0] = row->line[row->terminal[n].line - 1];
+    alone.inner[0] = row->terminal[n].inner[0];
+    plait_sim_tunnel_run(&alone, NULL, &r);
+    return r.inner[0].mbit;
+}
+
+static bool check_own(const struct village_scenario *s, const struct plait_sim_village_row *row,
+                      const struct plait_sim_village_result *r, char *why, size_t why_size)
+{
+    for (unsigned n = 0; s->own > 0 && n < row->terminals; n++) {
+        if (!is_judged(&row->terminal[n]) || row->terminal[n].line == 0)
+            continue;
+        double alone = own_alone(row, n);
+        if (r->mbit[n] < s->own * alone)
+            return FAIL("terminal %u gets %.2f Mbit/s, its own line alone gives %.2f", n + 1, r->mbit[n],
+                        alone);
+    }
+    return true;
+}
+
+static bool check_shares(const struct village_scenario *s, const struct plait_sim_village_row *row,
+                         const struct plait_sim_village_result *r, char *why, size_t why_size)
+{
+    double least = 1e12, most = 0, sum = 0;
+
+    for (unsigned n = 0; n < row->terminals; n++) {
+        if (!is_judged(&row->terminal[n]))
+            continue;
+        least = r->mbit_late[n] < least ? r->mbit_late[n] : least;
+        most = r->mbit_late[n] > most ? r->mbit_late[n] : most;
+        sum += r->mbit_late[n];
+    }
+    if (s->ratio > 0 && most > s->ratio * least)
+        return FAIL("one gets %.2f Mbit/s, another %.2f", most, least);
+    if (s->all > 0 && sum < s->all * r->sum_mbit)
+        return FAIL("%.2f Mbit/s together, %.3f of the lines", sum, sum / r->sum_mbit);
+    return true;
+}
+
+bool village_scenario_check(const struct village_scenario *s, const struct plait_sim_tunnel_story *story,
+                            struct plait_sim_village_result *r, char *why, size_t why_size)
+{
+    struct plait_sim_village_row row = s->row;
+
+    row.seed = row.seed > 0 ? row.seed : 1;
+    plait_sim_village_run(&row, story, r);
+    if (r->bad)
+        return FAIL("%s", r->why);
+    if (!check_shares(s, &row, r, why, why_size) || !check_own(s, &row, r, why, why_size))
+        return false;
+    for (unsigned n = 0; n < row.terminals; n++)
+        if (s->ping_ms > 0 && r->ping_ms[n] > s->ping_ms)
+            return FAIL("terminal %u: ping p95 %.1f ms", n + 1, r->ping_ms[n]);
+    for (unsigned i = 0; i < PLAIT_SIM_UPLINKS_MAX; i++)
+        if (s->queue_ms > 0 && r->line_queue_ms[i] > s->queue_ms)
+            return FAIL("line %u: a queue of %.1f ms", i + 1, r->line_queue_ms[i]);
+    return true;
+}
