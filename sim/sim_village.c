@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "line.h"
 #include "sim_mem.h"
 #include "sim_tunnel_int.h"
 
@@ -11,6 +12,7 @@
 #define LAN_QUEUE_MS   50.0
 #define LINE_SHARE     (1448.0 / 1500.0)
 #define BYTES_PER_MBIT 125000.0
+#define FIRST_RATE     125000.0
 #define POOL_PACKETS   8192u
 
 struct village {
@@ -18,9 +20,10 @@ struct village {
     struct plait_sim_events events;
     struct plait_sim_link link[2][PLAIT_SIM_UPLINKS_MAX]; /* by the sending side; of all tunnels */
     unsigned lines;
-    struct plait_sim_tunnel_row *rows;       /* owns: one for each terminal */
-    struct plait_sim_tunnel *tunnels;        /* owns */
-    struct plait_sim_tunnel_result *results; /* owns */
+    struct plait_line shared[PLAIT_SIM_UPLINKS_MAX]; /* the same, as the hub sees them */
+    struct plait_sim_tunnel_row *rows;               /* owns: one for each terminal */
+    struct plait_sim_tunnel *tunnels;                /* owns */
+    struct plait_sim_tunnel_result *results;         /* owns */
     struct plait_sim_event tell;
     const struct plait_sim_tunnel_story *story;
 };
@@ -83,6 +86,13 @@ static void set_routes(struct village *v, struct plait_sim_tunnel *t)
     }
 }
 
+static void share_lines(struct village *v, unsigned n)
+{
+    for (unsigned i = 0; i < v->lines && !v->row->apart; i++)
+        plait_bond_path_line(v->tunnels[n].end[PLAIT_SIM_HUB].bond, i, &v->shared[i],
+                             v->row->terminal[n].line == i + 1);
+}
+
 /* ---- telling ---- */
 
 static void on_tell(void *ctx, uint64_t now)
@@ -124,11 +134,14 @@ static void lay(struct village *v)
     for (unsigned side = 0; side < 2; side++)
         for (unsigned i = 0; i < v->lines; i++)
             lay_line(v, side, i);
+    for (unsigned i = 0; i < v->lines; i++)
+        plait_line_init(&v->shared[i], FIRST_RATE);
     for (unsigned n = 0; n < count; n++) {
         make_row(v, n);
         plait_sim_tunnel_lay(&v->tunnels[n], &v->rows[n], &v->events, &v->results[n]);
         set_routes(v, &v->tunnels[n]);
         plait_sim_tunnel_join(&v->tunnels[n]);
+        share_lines(v, n);
     }
     for (unsigned n = 0; n < count; n++)
         plait_sim_tunnel_wake(&v->tunnels[n]);

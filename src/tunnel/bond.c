@@ -86,6 +86,7 @@ void plait_bond_on_peer_restart(struct plait_bond *b, uint64_t now)
         p->reported_at = 0;
         p->newest = p->seq_next;
         plait_rate_forget(&p->rate);
+        plait_line_interrupt(&p->seat);
         p->probe_at = now;
     }
 }
@@ -144,6 +145,7 @@ void plait_bond_path_moved(struct plait_bond *b, uint64_t now, unsigned path)
     plait_path_forget(b, p);
     plait_rate_init(&p->rate, p->rate.rate / 2);
     p->rate.rate_max = p->config.rate_max;
+    plait_line_interrupt(&p->seat);
     p->rtt_min_ns = p->loop_ns = PLAIT_NEVER;
     p->srtt_ns = 0;
     p->trains = 0;
@@ -342,8 +344,12 @@ static bool poll_data(struct plait_bond *b, uint64_t now, struct plait_bond_data
 bool plait_bond_poll_send(struct plait_bond *b, uint64_t now, struct plait_bond_datagram *out)
 {
     plait_schedule_notice(b, now);
-    return plait_probe_poll(b, now, out) || plait_feedback_poll(b, now, out) || poll_control(b, now, out) ||
-           plait_repair_poll(b, now, out) || poll_data(b, now, out);
+    plait_seat_look(b, now);
+    if (plait_probe_poll(b, now, out) || plait_feedback_poll(b, now, out) || poll_control(b, now, out) ||
+        plait_repair_poll(b, now, out) || poll_data(b, now, out))
+        return true;
+    plait_seat_note(b, now);
+    return false;
 }
 
 /* ---- time ---- */
@@ -403,7 +409,7 @@ void plait_bond_path_get(const struct plait_bond *b, uint64_t now, unsigned path
 
     *out = (struct plait_bond_path_info){
         .state = p->state,
-        .rate = p->rate.rate,
+        .rate = p->seat.line != NULL ? p->seat.line->rate.rate : p->rate.rate,
         .sent_rate = plait_since(now, p->rate_at) < 3 * PLAIT_S ? p->sent_rate : 0,
         .receive_rate = plait_since(now, a->last_arrival) < 3 * PLAIT_S ? a->rate : 0,
         .rtt_ns = p->srtt_ns,

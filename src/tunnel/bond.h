@@ -32,6 +32,7 @@
 #define PLAIT_BOND_CONTROL_MAX 1200u
 
 struct plait_bond;
+struct plait_line;
 
 /* Which packet goes on which path. All but EARLIEST are there to be compared with (plait-sim tunnel --compare). */
 enum plait_bond_policy {
@@ -130,6 +131,10 @@ void plait_bond_path_carrier(struct plait_bond *bond, uint64_t now, unsigned pat
 /* The addresses behind the path have changed (roaming): what is known of it begins anew; nothing is lost. */
 void plait_bond_path_moved(struct plait_bond *bond, uint64_t now, unsigned path);
 void plait_bond_path_remove(struct plait_bond *bond, uint64_t now, unsigned path);
+/* Paths of other bonds lead over the same line (line.h), too; NULL: none do. The bonds and the line belong to one
+ * thread and have one clock. `owner`: what this bond sends there goes first. Borrows the line, which has to stay until
+ * then, or until plait_line_done. No effect on a path that is not set. */
+void plait_bond_path_line(struct plait_bond *bond, unsigned path, struct plait_line *line, bool owner);
 /* Limit of the whole, sending; 0 = none. */
 void plait_bond_limit(struct plait_bond *bond, uint64_t now, double rate_max);
 

@@ -9,6 +9,7 @@
 #include "arrivals.h"
 #include "bond.h"
 #include "inner.h"
+#include "line.h"
 #include "prng.h"
 #include "queue.h"
 #include "rate.h"
@@ -36,6 +37,7 @@ enum {
 struct plait_entry {
     uint64_t sent_ns;
     double sent;                 /* bytes that the path had sent, this one included */
+    double line_sent;            /* the same of a shared line; 0 = none */
     struct plait_packet *packet; /* holds; NULL for what is not DATA */
     uint32_t bytes;              /* on the line */
     uint8_t flags;
@@ -55,6 +57,8 @@ struct plait_path {
     double flying;            /* DATA bytes on the way */
     uint64_t next_free;       /* the pacer's */
     struct plait_rate rate;
+    struct plait_line_seat seat; /* where the line is shared: then it has the pacer and the estimate */
+    uint64_t limit_free;         /* pacer of the path's own limit there */
     uint64_t reported_bytes, reported_packets; /* unwrapped from reports */
     uint64_t reported_arrival;                 /* receiver's clock, its unit, unwrapped */
     uint64_t reported_at;                      /* last progress, our clock; 0 = never */
@@ -105,6 +109,7 @@ struct plait_bond {
     struct plait_path paths[PLAIT_BOND_PATHS];
     uint32_t paths_end; /* one above the greatest in use */
     struct plait_prng prng;
+    struct plait_line_user user;
     /* to be sent again, oldest first */
     struct plait_packet *again_head, *again_tail;
     uint32_t again_n;
@@ -186,6 +191,18 @@ void plait_schedule_notice(struct plait_bond *b, uint64_t now);
 bool plait_schedule_fits_somewhere(const struct plait_bond *b, const struct plait_packet *packet);
 /* The path on which a datagram of `bytes` arrives first, of those that carry; −1 = none. `not` is left out. */
 int plait_schedule_best(struct plait_bond *b, uint64_t now, double bytes, int not );
+
+/* More is on the way than a full path and a short queue hold. */
+bool plait_path_is_stuffed(const struct plait_path *p);
+
+/* ---- seat.c ---- */
+/* Before a datagram is polled: when the shared lines are to be had, and how much of them. */
+void plait_seat_look(struct plait_bond *b, uint64_t now);
+/* Nothing more leaves now: what would have? */
+void plait_seat_note(struct plait_bond *b, uint64_t now);
+void plait_seat_charge(struct plait_path *p, uint64_t now, double bytes, bool data);
+void plait_seat_measure(struct plait_path *p, uint64_t now, const struct plait_rate_sample *s,
+                        const struct plait_entry *newest);
 
 /* ---- feedback.c ---- */
 void plait_feedback_recv(struct plait_bond *b, uint64_t now, unsigned path, const struct plait_datagram *d);

@@ -180,6 +180,8 @@ static void measure(struct plait_path *p, uint64_t now, const struct plait_datag
     double pace = plait_rate_pace(&p->rate);
 
     plait_rate_on_sample(&p->rate, now, &s, p->sent);
+    if (p->seat.line != NULL)
+        plait_seat_measure(p, now, &s, newest);
     plait_path_repace(p, now, pace);
 }
 

@@ -51,6 +51,7 @@ void plait_path_forget(struct plait_bond *b, struct plait_path *p)
 void plait_path_done(struct plait_bond *b, struct plait_path *p)
 {
     plait_path_forget(b, p);
+    plait_line_leave(&p->seat);
     free(p->ring);
     *p = (struct plait_path){0};
 }
@@ -116,7 +117,11 @@ static void note_sent(struct plait_bond *b, struct plait_path *p, uint64_t now, 
     }
     if (e == NULL)
         return;
-    *e = (struct plait_entry){.sent_ns = now, .sent = p->sent, .packet = packet, .bytes = (uint32_t)bytes};
+    *e = (struct plait_entry){.sent_ns = now,
+                              .sent = p->sent,
+                              .line_sent = p->seat.line != NULL ? p->seat.line->sent : 0,
+                              .packet = packet,
+                              .bytes = (uint32_t)bytes};
     if (prompt)
         e->flags = PLAIT_ENTRY_PROMPT;
     if (packet != NULL) {
@@ -150,7 +155,10 @@ void plait_path_send(struct plait_bond *b, uint64_t now, unsigned path, struct p
     out->len = (uint16_t)(out->header_len + out->payload_len);
     double bytes = plait_path_line(p, out->len);
 
-    charge(b, p, now, bytes);
+    if (p->seat.line != NULL)
+        plait_seat_charge(p, now, bytes, packet != NULL);
+    else
+        charge(b, p, now, bytes);
     note_sent(b, p, now, packet, bytes, d->kind == PLAIT_DATAGRAM_DATA || d->kind == PLAIT_DATAGRAM_PROBE);
 }
 

@@ -167,6 +167,7 @@ void plait_repair_progress(struct plait_bond *b, uint64_t now, struct plait_path
         p->patience_at = now;
         p->next_free = now;
         plait_rate_interrupt(&p->rate, p->sent);
+        plait_line_interrupt(&p->seat);
     }
     if (p->patience > 0 && plait_since(now, p->patience_at) > PATIENCE_SPAN) {
         p->patience--;

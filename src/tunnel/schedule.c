@@ -45,8 +45,8 @@ bool plait_schedule_fits_somewhere(const struct plait_bond *b, const struct plai
     return !any && packet->len <= PLAIT_BOND_MTU_MAX;
 }
 
-/* More on the way than a full pipe and a short queue hold: something is wrong there, wait for news. */
-static bool is_stuffed(const struct plait_path *p)
+/* Something is wrong there, wait for news. */
+bool plait_path_is_stuffed(const struct plait_path *p)
 {
     uint64_t loop = p->loop_ns == PLAIT_NEVER ? PLAIT_S : p->loop_ns;
 
@@ -55,7 +55,7 @@ static bool is_stuffed(const struct plait_path *p)
 
 static bool is_usable(struct plait_bond *b, struct plait_path *p, const struct plait_packet *packet)
 {
-    return plait_path_carries(p) && fits(p, packet) && !is_stuffed(p) &&
+    return plait_path_carries(p) && fits(p, packet) && !plait_path_is_stuffed(p) &&
            plait_path_has_room(p, b->config.flight_packets);
 }
 
@@ -311,7 +311,8 @@ static bool try_policy(struct plait_bond *b, uint64_t now, uint16_t flow, unsign
     }
     if (i < 0 && !plait_schedule_fits_somewhere(b, head))
         plait_queue_drop(&b->queue, flow);
-    if (i < 0 || is_stuffed(&b->paths[i]) || !plait_path_has_room(&b->paths[i], b->config.flight_packets)) {
+    if (i < 0 || plait_path_is_stuffed(&b->paths[i]) ||
+        !plait_path_has_room(&b->paths[i], b->config.flight_packets)) {
         look_again(b, now + PLAIT_MS);
         return false;
     }

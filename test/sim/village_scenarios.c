@@ -51,7 +51,7 @@ const struct village_scenario village_scenarios[] = {
     {"all-cubic", {{THREE}, {T(1, CUBIC(0), PING), T(2, CUBIC(0), PING), T(3, CUBIC(0), PING)}, 3, .seconds = 14}, .ratio = 1.1, .own = 0.95, .all = 0.85},
     {"all-bbr", {{THREE}, {T(1, BBR(0), PING), T(2, BBR(0), PING), T(3, BBR(0), PING)}, 3, .seconds = 14}, .ratio = 1.1, .own = 0.95, .all = 0.80},
     {"all-and-one-without", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), T(3, CUBIC(0)), T(0, CUBIC(0))}, 4, .seconds = 14}, .own = 0.95, .all = 0.85},
-    {"all-unlike", {{UNLIKE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), T(3, CUBIC(0))}, 3, .seconds = 16}, .own = 0.95, .all = 0.75},
+    {"all-unlike", {{UNLIKE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), T(3, CUBIC(0))}, 3, .seconds = 20}, .own = 0.90, .all = 0.80},
     {"all-late", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(.start_ms = 2000)), T(3, CUBIC(.start_ms = 5000))}, 3, .seconds = 16}, .ratio = 1.1, .own = 0.95},
     {"all-late-timers", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), T(3, CUBIC(0))}, 3, .seconds = 14, .late_us = 2000}, .ratio = 1.1, .own = 0.95, .all = 0.8},
 };
@@ -66,7 +66,7 @@ static bool is_judged(const struct plait_sim_terminal *t)
            (t->inner[0].kind == PLAIT_SIM_INNER_CUBIC || t->inner[0].kind == PLAIT_SIM_INNER_BBR);
 }
 
-/* What terminal `n` gets over its own line, the others doing nothing. */
+/* What terminal `n` gets over its own line, the others doing nothing, in the second half. */
 static double own_alone(const struct plait_sim_village_row *row, unsigned n)
 {
     struct plait_sim_tunnel_row alone = {.seconds = row->seconds, .late_us = row->late_us, .seed = row->seed};
@@ -75,7 +75,7 @@ static double own_alone(const struct plait_sim_village_row *row, unsigned n)
     alone.uplink[0] = row->line[row->terminal[n].line - 1];
     alone.inner[0] = row->terminal[n].inner[0];
     plait_sim_tunnel_run(&alone, NULL, &r);
-    return r.inner[0].mbit;
+    return r.inner[0].mbit_late;
 }
 
 static bool check_own(const struct village_scenario *s, const struct plait_sim_village_row *row,
@@ -85,8 +85,8 @@ static bool check_own(const struct village_scenario *s, const struct plait_sim_v
         if (!is_judged(&row->terminal[n]) || row->terminal[n].line == 0)
             continue;
         double alone = own_alone(row, n);
-        if (r->mbit[n] < s->own * alone)
-            return FAIL("terminal %u gets %.2f Mbit/s, its own line alone gives %.2f", n + 1, r->mbit[n],
+        if (r->mbit_late[n] < s->own * alone)
+            return FAIL("terminal %u gets %.2f Mbit/s, its own line alone gives %.2f", n + 1, r->mbit_late[n],
                         alone);
     }
     return true;

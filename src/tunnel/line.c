@@ -1,0 +1,256 @@
+/*
+ * Theory of operation.
+ *
+ * Estimators that each look at one path of one tunnel cannot share a line: one that finds it full takes what it gets
+ * for what the line carries, and whoever has it keeps it. So the line has one estimator (rate.h), which is told of all
+ * datagrams. It counts on the line being served in order: when a datagram arrives, all that was put on the line
+ * before it has arrived as well, or is lost. `sent` is the line's count when the newest datagram of a report was sent,
+ * `arrived` the same less all losses reported so far. The receivers' clocks do not matter: a datagram's arrival
+ * is taken to be its sending and the queue that it met, which is what it took longer than the least of its path.
+ *
+ * Who is next. One pacer gives what the line carries. Its owner's traffic goes first; of the others the user who
+ * was given least so far, on all lines together: who has a line of his own has less of the others', until all have the
+ * same. Nobody waits for one who does not want the line: a seat counts as wanting while its user, when last asked,
+ * had packets left and was not allowed to send here. Guests get FLOOR of the line in any case.
+ */
+#include "line.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#include "units.h"
+
+#define FLOOR   0.02
+#define CREDIT  (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
+#define RETRY   (1 * PLAIT_MS)  /* one who is not next asks again */
+#define GRACE   (5 * PLAIT_MS)  /* who is next but does not come for so long is passed over */
+#define ACTIVE  (50 * PLAIT_MS) /* one who wanted to send counts for so long */
+#define FADE    (100 * PLAIT_MS)
+#define QUANTUM 3000.0           /* differences in service that do not matter */
+#define LEAD_NS (200 * PLAIT_MS) /* more than so much of the line's rate is not made good */
+#define BASE_NS (5 * PLAIT_S)
+
+void plait_line_init(struct plait_line *l, double rate)
+{
+    *l = (struct plait_line){.delay_ns = INT64_MAX};
+    plait_rate_init(&l->rate, rate);
+}
+
+void plait_line_done(struct plait_line *l)
+{
+    while (l->seats != NULL)
+        plait_line_leave(l->seats);
+}
+
+void plait_line_sit(struct plait_line *l, struct plait_line_seat *s, struct plait_line_user *user, bool owner)
+{
+    if (s->line != l) {
+        plait_line_leave(s);
+        *s = (struct plait_line_seat){
+            .line = l, .user = user, .next = l->seats, .base = {INT64_MAX, INT64_MAX}};
+        l->seats = s;
+    }
+    s->owner = owner;
+}
+
+void plait_line_leave(struct plait_line_seat *s)
+{
+    if (s->line == NULL)
+        return;
+    for (struct plait_line_seat **at = &s->line->seats; *at != NULL; at = &(*at)->next)
+        if (*at == s) {
+            *at = s->next;
+            break;
+        }
+    *s = (struct plait_line_seat){0};
+}
+
+static bool is_active(const struct plait_line_seat *s, uint64_t now)
+{
+    return s->wanted_at != 0 && plait_since(now, s->wanted_at) < ACTIVE;
+}
+
+void plait_line_interrupt(struct plait_line_seat *s)
+{
+    bool alone = true;
+
+    if (s->line == NULL)
+        return;
+    s->marked = false;
+    s->base[0] = s->base[1] = INT64_MAX;
+    for (const struct plait_line_seat *o = s->line->seats; o != NULL; o = o->next)
+        alone &= o == s || o->wanted_at == 0 || o->wanted_at + PLAIT_S < s->wanted_at;
+    if (alone)
+        plait_rate_interrupt(&s->line->rate, s->line->sent);
+}
+
+/* ---- whose turn it is ---- */
+
+/* It has waited for the line, and has not yet had the time to take or leave its turn. */
+static bool is_waiting(const struct plait_line_seat *s, uint64_t now)
+{
+    return s->wants && now < plait_max_u64(s->line->next_free, s->wanted_at) + GRACE;
+}
+
+static bool goes_before(const struct plait_line_seat *a, const struct plait_line_seat *b, uint64_t now)
+{
+    bool had_less = a->user->served + QUANTUM < b->user->served;
+
+    if (a->owner == b->owner)
+        return had_less;
+    return a->owner ? a->line->guest_free > now : a->line->guest_free <= now && had_less;
+}
+
+uint64_t plait_line_turn(const struct plait_line_seat *s, uint64_t now)
+{
+    const struct plait_line *l = s->line;
+
+    for (const struct plait_line_seat *o = l->seats; o != NULL; o = o->next)
+        if (o != s && goes_before(o, s, now) && is_waiting(o, now))
+            return plait_max_u64(l->next_free, now) + RETRY;
+    return l->next_free;
+}
+
+static double used(const struct plait_line_seat *s, uint64_t now)
+{
+    return s->used * exp(-plait_to_s(plait_since(now, s->used_at)) / plait_to_s(FADE));
+}
+
+double plait_line_share(const struct plait_line_seat *s, uint64_t now)
+{
+    double taken = 0, floor = FLOOR * s->line->rate.rate;
+    unsigned n = 1;
+
+    for (const struct plait_line_seat *o = s->line->seats; o != NULL && !s->owner; o = o->next) {
+        if (o->owner)
+            taken += used(o, now) / plait_to_s(FADE);
+        else
+            n += o != s && is_active(o, now);
+    }
+    double left = s->line->rate.rate - taken;
+
+    return (left > floor ? left : floor) / n;
+}
+
+/* Who comes back has not saved up what it did not use meanwhile. */
+static void come_back(struct plait_line_seat *s, uint64_t now)
+{
+    double least = INFINITY;
+
+    for (const struct plait_line_seat *o = s->line->seats; o != NULL; o = o->next)
+        if (o->user != s->user && plait_since(now, o->user->wanted_at) < ACTIVE && o->user->served < least)
+            least = o->user->served;
+    if (least < INFINITY && s->user->served < least)
+        s->user->served = least;
+}
+
+void plait_line_note(struct plait_line_seat *s, uint64_t now, bool has_more, uint64_t free_at)
+{
+    s->wants = has_more && free_at > now;
+    if (!s->wants)
+        return;
+    if (plait_since(now, s->user->wanted_at) >= ACTIVE)
+        come_back(s, now);
+    s->user->wanted_at = s->wanted_at = now;
+}
+
+/* ---- sending ---- */
+
+/* One who was given much, because nobody else wanted it, need not make up for all of it later. */
+static void limit_lead(struct plait_line_seat *s, uint64_t now)
+{
+    double least = s->user->served;
+
+    for (const struct plait_line_seat *o = s->line->seats; o != NULL; o = o->next)
+        if (o != s && is_active(o, now) && o->user->served < least)
+            least = o->user->served;
+    double most = least + 10 * QUANTUM + s->line->rate.rate * plait_to_s(LEAD_NS);
+
+    if (s->user->served > most)
+        s->user->served = most;
+}
+
+void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bool data)
+{
+    struct plait_line *l = s->line;
+    double pace = plait_rate_pace(&l->rate);
+
+    l->sent += bytes;
+    l->next_free = plait_add_sat(plait_max_u64(l->next_free, plait_since(now, CREDIT)),
+                                 plait_time_to_carry(bytes, pace));
+    if (!s->owner) /* what they had while nobody else wanted it does not count */
+        l->guest_free = plait_min_u64(plait_max_u64(l->guest_free, plait_since(now, CREDIT)) +
+                                          plait_time_to_carry(bytes, FLOOR * pace),
+                                      now + plait_time_to_carry(QUANTUM, FLOOR * pace));
+    s->used = used(s, now) + bytes;
+    s->used_at = now;
+    s->user->served += bytes;
+    limit_lead(s, now);
+    if (data)
+        plait_rate_on_send(&l->rate, now, l->sent);
+}
+
+/* ---- hearing ---- */
+
+/* The pace was `before`: what the pacer still waits for is waited for at the new one. */
+static void repace(struct plait_line *l, uint64_t now, double before)
+{
+    double after = plait_rate_pace(&l->rate);
+
+    if (l->next_free > now && after > before && after > 0)
+        l->next_free = now + (uint64_t)((double)(l->next_free - now) * before / after);
+}
+
+void plait_line_on_train(struct plait_line_seat *s, uint64_t now, double rate)
+{
+    double before = plait_rate_pace(&s->line->rate);
+
+    plait_rate_on_train(&s->line->rate, rate);
+    repace(s->line, now, before);
+}
+
+static void count_losses(struct plait_line_seat *s, const struct plait_line_report *r)
+{
+    if (s->marked)
+        s->line->lost += (r->sent - s->sent) - (r->arrived - s->arrived);
+    s->marked = true;
+    s->sent = r->sent;
+    s->arrived = r->arrived;
+}
+
+/* What a datagram took longer than the least of its path. */
+static uint64_t delayed(struct plait_line_seat *s, uint64_t now, int64_t took_ns)
+{
+    if (plait_since(now, s->base_since) > BASE_NS) {
+        s->base[1] = s->base[0];
+        s->base[0] = INT64_MAX;
+        s->base_since = now;
+    }
+    if (took_ns < s->base[0])
+        s->base[0] = took_ns;
+    return (uint64_t)(took_ns - (s->base[0] < s->base[1] ? s->base[0] : s->base[1]));
+}
+
+void plait_line_on_report(struct plait_line_seat *s, uint64_t now, const struct plait_line_report *r)
+{
+    struct plait_line *l = s->line;
+    uint64_t arrival = r->sent_ns + delayed(s, now, r->took_ns);
+    double before = plait_rate_pace(&l->rate);
+
+    count_losses(s, r);
+    if (r->queue_ns < l->delay_ns)
+        l->delay_ns = r->queue_ns;
+    if (r->line_sent <= l->heard)
+        return; /* somebody has told of later ones */
+    l->arrival_ns = plait_max_u64(arrival, l->arrival_ns);
+    struct plait_rate_sample sample = {.arrival_ns = l->arrival_ns,
+                                       .sent_ns = r->sent_ns,
+                                       .sent = r->line_sent,
+                                       .arrived = r->line_sent - l->lost,
+                                       .delay_ns = l->delay_ns};
+    l->heard = r->line_sent;
+    l->delay_ns = INT64_MAX;
+    l->rate.rtt_ns = r->rtt_ns;
+    plait_rate_on_sample(&l->rate, now, &sample, l->sent);
+    repace(l, now, before);
+}

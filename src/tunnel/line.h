@@ -1,0 +1,87 @@
+/*
+ * A line that paths of several bonds lead over, as their common sender sees it: what it carries is estimated once, for
+ * all of them together, and who may send next is decided in one place (theory: line.c).
+ *
+ *      plait_line_sit ──> before each round of sending: plait_line_turn ──> after each datagram: plait_line_charge
+ *      reports of what arrived ──> plait_line_on_report
+ *
+ * A *seat* is one path of one bond at a line, a *user* the bond that has seats at several lines. All of them belong to
+ * one thread and have one clock. Times are nanoseconds, rates bytes a second of whole IP packets on the line.
+ */
+#ifndef PLAIT_TUNNEL_LINE_H
+#define PLAIT_TUNNEL_LINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rate.h"
+
+struct plait_line_seat;
+
+struct plait_line {
+    struct plait_rate rate;
+    double sent;                   /* bytes, by all */
+    double lost;                   /* of them, as far as is known */
+    double heard;                  /* `sent` of the newest datagram that a report has told of */
+    uint64_t arrival_ns;           /* when that came, see line.c */
+    int64_t delay_ns;              /* least queue that was told of since */
+    uint64_t next_free;            /* the pacer's */
+    uint64_t guest_free;           /* and that of what guests get in any case */
+    struct plait_line_seat *seats; /* borrows: a list */
+};
+
+/* Who sends on lines: a bond. All zeros at first. */
+struct plait_line_user {
+    double served;      /* bytes, on all lines; only differences mean something */
+    uint64_t wanted_at; /* last time that it had something to send */
+};
+
+struct plait_line_seat {
+    struct plait_line *line; /* borrows; NULL = the path has its line for itself */
+    struct plait_line_user *user;
+    struct plait_line_seat *next;
+    bool owner;         /* goes first */
+    bool wants;         /* had something to send and could not, when it was asked last */
+    uint64_t wanted_at; /* when that was last so */
+    double used;        /* bytes, fading */
+    uint64_t used_at;
+    bool marked; /* of what was sent and arrived, these were told last */
+    double sent, arrived;
+    int64_t base[2]; /* least delays of single datagrams, of the present seconds and those before */
+    uint64_t base_since;
+};
+
+/* A report of what came of one seat's datagrams. Times of the two clocks are never mixed. */
+struct plait_line_report {
+    uint64_t sent_ns;     /* of the newest datagram that arrived */
+    double line_sent;     /* `sent` of the line when that had been sent; 0 = before the seat was taken */
+    double sent, arrived; /* bytes of this path, from the beginning up to it */
+    int64_t took_ns;      /* from its sending to its arrival, against any fixed zero */
+    int64_t queue_ns;     /* least of those since the last report, above the path's base */
+    uint64_t rtt_ns;      /* of the path, least */
+};
+
+/* `rate`: a first guess. */
+void plait_line_init(struct plait_line *l, double rate);
+/* All seats are given up. */
+void plait_line_done(struct plait_line *l);
+
+/* Takes a seat, or changes what it is. The seat and the user have to stay where they are. */
+void plait_line_sit(struct plait_line *l, struct plait_line_seat *s, struct plait_line_user *user,
+                    bool owner);
+/* Gives it up; harmless where there is none. */
+void plait_line_leave(struct plait_line_seat *s);
+/* The path behind the seat was silent or begins anew: what was on the way says nothing. */
+void plait_line_interrupt(struct plait_line_seat *s);
+
+/* When the seat may send, and what it can count upon. */
+uint64_t plait_line_turn(const struct plait_line_seat *s, uint64_t now);
+double plait_line_share(const struct plait_line_seat *s, uint64_t now);
+/* Asked after the last datagram of a round: has the user anything left for this path? `free_at` is its turn. */
+void plait_line_note(struct plait_line_seat *s, uint64_t now, bool has_more, uint64_t free_at);
+/* The seat has sent so much; `data` where it counts as somebody's traffic. */
+void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bool data);
+void plait_line_on_train(struct plait_line_seat *s, uint64_t now, double rate);
+void plait_line_on_report(struct plait_line_seat *s, uint64_t now, const struct plait_line_report *r);
+
+#endif

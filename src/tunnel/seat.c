@@ -1,0 +1,70 @@
+/* What joins a bond's paths to the lines that they share with those of other bonds (line.h). */
+#include "bond_int.h"
+
+void plait_bond_path_line(struct plait_bond *b, unsigned path, struct plait_line *line, bool owner)
+{
+    if (path >= b->paths_end || b->paths[path].state == PLAIT_BOND_PATH_NONE)
+        return;
+    struct plait_path *p = &b->paths[path];
+
+    if (line != NULL) {
+        plait_line_sit(line, &p->seat, &b->user, owner);
+    } else if (p->seat.line != NULL) {
+        p->rate.rate = p->seat.line->rate.rate;
+        plait_line_leave(&p->seat);
+        plait_rate_interrupt(&p->rate, p->sent);
+    }
+}
+
+void plait_seat_look(struct plait_bond *b, uint64_t now)
+{
+    for (unsigned i = 0; i < b->paths_end; i++) {
+        struct plait_path *p = &b->paths[i];
+        if (p->seat.line == NULL)
+            continue;
+        p->next_free = plait_max_u64(plait_line_turn(&p->seat, now), p->limit_free);
+        p->rate.rate = plait_line_share(&p->seat, now);
+    }
+}
+
+void plait_seat_note(struct plait_bond *b, uint64_t now)
+{
+    bool any = b->queue.packets > 0 && (b->config.rate_max <= 0 || b->whole_free <= now);
+
+    for (unsigned i = 0; i < b->paths_end; i++) {
+        struct plait_path *p = &b->paths[i];
+        if (p->seat.line != NULL)
+            plait_line_note(&p->seat, now,
+                            any && p->limit_free <= now && plait_path_carries(p) && !plait_path_is_stuffed(p),
+                            p->next_free);
+    }
+}
+
+void plait_seat_charge(struct plait_path *p, uint64_t now, double bytes, bool data)
+{
+    plait_line_charge(&p->seat, now, bytes, data);
+    if (p->rate.rate_max > 0)
+        p->limit_free = plait_max_u64(p->limit_free, plait_since(now, PLAIT_BOND_CREDIT_NS)) +
+                        plait_time_to_carry(bytes, p->rate.rate_max);
+    p->next_free = plait_max_u64(p->seat.line->next_free, p->limit_free);
+}
+
+void plait_seat_measure(struct plait_path *p, uint64_t now, const struct plait_rate_sample *s,
+                        const struct plait_entry *newest)
+{
+    const struct plait_rate *line = &p->seat.line->rate;
+    struct plait_line_report r = {
+        .sent_ns = s->sent_ns,
+        .line_sent = newest->line_sent,
+        .sent = s->sent,
+        .arrived = s->arrived,
+        .took_ns = (int64_t)(s->arrival_ns - s->sent_ns),
+        .queue_ns = s->delay_ns - plait_rate_base(&p->rate),
+        .rtt_ns = p->rate.rtt_ns,
+    };
+
+    plait_line_on_report(&p->seat, now, &r);
+    p->rate.rate = plait_line_share(&p->seat, now);
+    p->rate.limited = line->limited;
+    p->rate.ceiling = line->ceiling;
+}
