@@ -51,10 +51,10 @@ static uint64_t draw(struct plait_community *c)
     return n;
 }
 
-int plait_community_hub(struct plait_crypto *crypto, const struct plait_key *hub_public, uint64_t *out)
+static int number_of(struct plait_crypto *crypto, const char *label, const uint8_t key[PLAIT_KEY_BYTES],
+                     uint64_t *out)
 {
-    static const char label[] = "plait community hub 1";
-    const struct plait_part parts[] = {{label, sizeof label - 1}, {hub_public->bytes, PLAIT_KEY_BYTES}};
+    const struct plait_part parts[] = {{label, strlen(label)}, {key, PLAIT_KEY_BYTES}};
     uint8_t hash[PLAIT_HASH_BYTES];
     int err = PLAIT_OK;
 
@@ -62,6 +62,23 @@ int plait_community_hub(struct plait_crypto *crypto, const struct plait_key *hub
     if (err == PLAIT_OK)
         memcpy(out, hash, sizeof *out);
     return err;
+}
+
+int plait_community_hub(struct plait_crypto *crypto, const struct plait_key *hub_public, uint64_t *out)
+{
+    return number_of(crypto, "plait community hub 1", hub_public->bytes, out);
+}
+
+int plait_community_group(struct plait_crypto *crypto, const uint8_t key[PLAIT_KEY_BYTES], uint64_t *out)
+{
+    return number_of(crypto, "plait community group 1", key, out);
+}
+
+uint64_t plait_community_line(uint64_t instance, uint8_t uplink)
+{
+    uint64_t line = instance ^ (uplink + UINT64_C(1)) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return line != 0 ? line : 1;
 }
 
 int plait_community_new(const struct plait_community_config *config, uint64_t now,

@@ -72,6 +72,12 @@ void plait_community_free(struct plait_community *c); /* NULL is harmless; wipes
 PLAIT_MUST_USE int plait_community_hub(struct plait_crypto *crypto, const struct plait_key *hub_public,
                                        uint64_t *out);
 
+/* The number of all who have the community's key, for the hub. */
+PLAIT_MUST_USE int plait_community_group(struct plait_crypto *crypto, const uint8_t key[PLAIT_KEY_BYTES],
+                                         uint64_t *out);
+/* The number of the line behind an uplink on offer, for the hub; never 0. */
+uint64_t plait_community_line(uint64_t instance, uint8_t uplink);
+
 /* What we have on offer, and the port of the hub that we use; told at once where it changed. PLAIT_ERR_ARG. */
 PLAIT_MUST_USE int plait_community_offer(struct plait_community *c, uint64_t now, uint16_t hub_port,
                                          const struct plait_announce_uplink *uplinks, size_t count);

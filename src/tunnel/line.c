@@ -9,7 +9,7 @@
  * is taken to be its sending and the queue that it met, which is what it took longer than the least of its path.
  *
  * Who is next. One pacer gives what the line carries. Its owner's traffic goes first; of the others the user who
- * was given least so far, on all lines together: who has a line of his own has less of the others', until all have the
+ * was given least lately, on all lines together: who has a line of his own has less of the others', until all have the
  * same. Nobody waits for one who does not want the line: a seat counts as wanting while its user, when last asked,
  * had packets left and was not allowed to send here. Guests get FLOOR of the line in any case.
  */
@@ -25,9 +25,9 @@
 #define RETRY   (1 * PLAIT_MS)  /* one who is not next asks again */
 #define GRACE   (5 * PLAIT_MS)  /* who is next but does not come for so long is passed over */
 #define ACTIVE  (50 * PLAIT_MS) /* one who wanted to send counts for so long */
-#define FADE    (100 * PLAIT_MS)
-#define QUANTUM 3000.0           /* differences in service that do not matter */
-#define LEAD_NS (200 * PLAIT_MS) /* more than so much of the line's rate is not made good */
+#define FADE    (300 * PLAIT_MS)
+#define STEP    (2 * PLAIT_MS)
+#define QUANTUM 1500.0 /* differences in service that do not matter */
 #define BASE_NS (5 * PLAIT_S)
 
 void plait_line_init(struct plait_line *l, double rate)
@@ -92,38 +92,50 @@ static bool is_waiting(const struct plait_line_seat *s, uint64_t now)
     return s->wants && now < plait_max_u64(s->line->next_free, s->wanted_at) + GRACE;
 }
 
-static bool goes_before(const struct plait_line_seat *a, const struct plait_line_seat *b, uint64_t now)
+/* By a factor of e in FADE. Small steps are left out: this is asked for each datagram. */
+static double faded(struct plait_line_count *c, uint64_t now)
 {
-    bool had_less = a->user->served + QUANTUM < b->user->served;
+    uint64_t age = plait_since(now, c->at);
+
+    if (age >= STEP) {
+        c->bytes *= exp(-plait_to_s(age) / plait_to_s(FADE));
+        c->at = now;
+    }
+    return c->bytes;
+}
+
+static void count(struct plait_line_count *c, uint64_t now, double bytes)
+{
+    c->bytes = faded(c, now) + bytes;
+}
+
+static bool goes_before(struct plait_line_seat *a, struct plait_line_seat *b, uint64_t now)
+{
+    bool had_less = faded(&a->user->served, now) + QUANTUM < faded(&b->user->served, now);
 
     if (a->owner == b->owner)
         return had_less;
     return a->owner ? a->line->guest_free > now : a->line->guest_free <= now && had_less;
 }
 
-uint64_t plait_line_turn(const struct plait_line_seat *s, uint64_t now)
+uint64_t plait_line_turn(struct plait_line_seat *s, uint64_t now)
 {
     const struct plait_line *l = s->line;
 
-    for (const struct plait_line_seat *o = l->seats; o != NULL; o = o->next)
+    for (struct plait_line_seat *o = l->seats; o != NULL; o = o->next)
         if (o != s && goes_before(o, s, now) && is_waiting(o, now))
             return plait_max_u64(l->next_free, now) + RETRY;
     return l->next_free;
 }
 
-static double used(const struct plait_line_seat *s, uint64_t now)
-{
-    return s->used * exp(-plait_to_s(plait_since(now, s->used_at)) / plait_to_s(FADE));
-}
-
-double plait_line_share(const struct plait_line_seat *s, uint64_t now)
+double plait_line_share(struct plait_line_seat *s, uint64_t now)
 {
     double taken = 0, floor = FLOOR * s->line->rate.rate;
     unsigned n = 1;
 
-    for (const struct plait_line_seat *o = s->line->seats; o != NULL && !s->owner; o = o->next) {
+    for (struct plait_line_seat *o = s->line->seats; o != NULL && !s->owner; o = o->next) {
         if (o->owner)
-            taken += used(o, now) / plait_to_s(FADE);
+            taken += faded(&o->used, now) / plait_to_s(FADE);
         else
             n += o != s && is_active(o, now);
     }
@@ -137,11 +149,12 @@ static void come_back(struct plait_line_seat *s, uint64_t now)
 {
     double least = INFINITY;
 
-    for (const struct plait_line_seat *o = s->line->seats; o != NULL; o = o->next)
-        if (o->user != s->user && plait_since(now, o->user->wanted_at) < ACTIVE && o->user->served < least)
-            least = o->user->served;
-    if (least < INFINITY && s->user->served < least)
-        s->user->served = least;
+    for (struct plait_line_seat *o = s->line->seats; o != NULL; o = o->next)
+        if (o->user != s->user && plait_since(now, o->user->wanted_at) < ACTIVE &&
+            faded(&o->user->served, now) < least)
+            least = o->user->served.bytes;
+    if (least < INFINITY && faded(&s->user->served, now) < least)
+        s->user->served.bytes = least;
 }
 
 void plait_line_note(struct plait_line_seat *s, uint64_t now, bool has_more, uint64_t free_at)
@@ -156,18 +169,11 @@ void plait_line_note(struct plait_line_seat *s, uint64_t now, bool has_more, uin
 
 /* ---- sending ---- */
 
-/* One who was given much, because nobody else wanted it, need not make up for all of it later. */
-static void limit_lead(struct plait_line_seat *s, uint64_t now)
+/* Those who were next and did not come. */
+static void pass_over(struct plait_line_seat *s, uint64_t now)
 {
-    double least = s->user->served;
-
-    for (const struct plait_line_seat *o = s->line->seats; o != NULL; o = o->next)
-        if (o != s && is_active(o, now) && o->user->served < least)
-            least = o->user->served;
-    double most = least + 10 * QUANTUM + s->line->rate.rate * plait_to_s(LEAD_NS);
-
-    if (s->user->served > most)
-        s->user->served = most;
+    for (struct plait_line_seat *o = s->line->seats; o != NULL; o = o->next)
+        o->wants &= o == s || is_waiting(o, now);
 }
 
 void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bool data)
@@ -175,6 +181,7 @@ void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bo
     struct plait_line *l = s->line;
     double pace = plait_rate_pace(&l->rate);
 
+    pass_over(s, now);
     l->sent += bytes;
     l->next_free = plait_add_sat(plait_max_u64(l->next_free, plait_since(now, CREDIT)),
                                  plait_time_to_carry(bytes, pace));
@@ -182,10 +189,8 @@ void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bo
         l->guest_free = plait_min_u64(plait_max_u64(l->guest_free, plait_since(now, CREDIT)) +
                                           plait_time_to_carry(bytes, FLOOR * pace),
                                       now + plait_time_to_carry(QUANTUM, FLOOR * pace));
-    s->used = used(s, now) + bytes;
-    s->used_at = now;
-    s->user->served += bytes;
-    limit_lead(s, now);
+    count(&s->used, now, bytes);
+    count(&s->user->served, now, bytes);
     if (data)
         plait_rate_on_send(&l->rate, now, l->sent);
 }

@@ -30,22 +30,27 @@ struct plait_line {
     struct plait_line_seat *seats; /* borrows: a list */
 };
 
+/* Bytes that count less the longer ago they were sent. */
+struct plait_line_count {
+    double bytes;
+    uint64_t at;
+};
+
 /* Who sends on lines: a bond. All zeros at first. */
 struct plait_line_user {
-    double served;      /* bytes, on all lines; only differences mean something */
-    uint64_t wanted_at; /* last time that it had something to send */
+    struct plait_line_count served; /* on all lines */
+    uint64_t wanted_at;             /* last time that it had something to send */
 };
 
 struct plait_line_seat {
     struct plait_line *line; /* borrows; NULL = the path has its line for itself */
     struct plait_line_user *user;
     struct plait_line_seat *next;
-    bool owner;         /* goes first */
-    bool wants;         /* had something to send and could not, when it was asked last */
-    uint64_t wanted_at; /* when that was last so */
-    double used;        /* bytes, fading */
-    uint64_t used_at;
-    bool marked; /* of what was sent and arrived, these were told last */
+    bool owner;                   /* goes first */
+    bool wants;                   /* had something to send and could not, when it was asked last */
+    uint64_t wanted_at;           /* when that was last so */
+    struct plait_line_count used; /* here */
+    bool marked;                  /* of what was sent and arrived, these were told last */
     double sent, arrived;
     int64_t base[2]; /* least delays of single datagrams, of the present seconds and those before */
     uint64_t base_since;
@@ -75,8 +80,8 @@ void plait_line_leave(struct plait_line_seat *s);
 void plait_line_interrupt(struct plait_line_seat *s);
 
 /* When the seat may send, and what it can count upon. */
-uint64_t plait_line_turn(const struct plait_line_seat *s, uint64_t now);
-double plait_line_share(const struct plait_line_seat *s, uint64_t now);
+uint64_t plait_line_turn(struct plait_line_seat *s, uint64_t now);
+double plait_line_share(struct plait_line_seat *s, uint64_t now);
 /* Asked after the last datagram of a round: has the user anything left for this path? `free_at` is its turn. */
 void plait_line_note(struct plait_line_seat *s, uint64_t now, bool has_more, uint64_t free_at);
 /* The seat has sent so much; `data` where it counts as somebody's traffic. */

@@ -6,7 +6,8 @@
 #include "envelope.h"
 #include "hello.h"
 
-#define FLAG_BACKUP 0x01
+#define FLAG_BACKUP  0x01
+#define FLAG_BOUNDED 0x02
 
 static bool is_kind(unsigned kind)
 {
@@ -35,7 +36,7 @@ static bool can_be(const struct plait_announce *a)
 static void write_uplink(struct plait_writer *w, const struct plait_announce_uplink *u)
 {
     plait_write_u8(w, u->id);
-    plait_write_u8(w, u->backup ? FLAG_BACKUP : 0);
+    plait_write_u8(w, (uint8_t)((u->backup ? FLAG_BACKUP : 0) | (u->bounded ? FLAG_BOUNDED : 0)));
     plait_write_u16(w, u->port);
     plait_write_u32(w, u->weight_down);
     plait_write_u32(w, u->weight_up);
@@ -107,7 +108,9 @@ static int read_uplinks(struct plait_reader *r, struct plait_announce *a)
         return PLAIT_ERR_LIMIT;
     for (size_t i = 0; i < count; i++) {
         struct plait_announce_uplink u = {.id = plait_read_u8(r)};
-        u.backup = (plait_read_u8(r) & FLAG_BACKUP) != 0;
+        uint8_t flags = plait_read_u8(r);
+        u.backup = (flags & FLAG_BACKUP) != 0;
+        u.bounded = (flags & FLAG_BOUNDED) != 0;
         u.port = plait_read_u16(r);
         u.weight_down = plait_read_u32(r);
         u.weight_up = plait_read_u32(r);

@@ -9,7 +9,7 @@
  *   · hub u64             of the hub's public key: who has another hub cannot carry for us
  *   · hub port u16        that the hub has advised this terminal to use; 0 = none
  *   · name length u8 · name
- *   · count u8 · count × { id u8 · flags u8 · port u16 · weight down u32 · weight up u32 }
+ *   · count u8 · count × { id u8 · flags u8 (1 backup, 2 bounded) · port u16 · weight down u32 · weight up u32 }
  *   · … · MAC [16]        BLAKE2s under the community's key, over all before it
  *
  * with numbers in big-endian order and weights in thousandths, 0 = as measured. What lies between the last uplink
@@ -38,11 +38,13 @@ enum plait_announce_kind {
     PLAIT_ANNOUNCE_ASK = 3, /* prove that you are there now */
 };
 
-/* An uplink on offer: what is sent to this port of the terminal leaves by it. */
+/* An uplink on offer: what is sent to this port of the terminal leaves by it. Without padding: two are alike where their
+ * bytes are. */
 struct plait_announce_uplink {
     uint8_t id;
-    bool backup;
-    uint16_t port;                   /* not 0 */
+    bool backup : 1;
+    bool bounded : 1; /* what it carries to the others is held back by a limit or a share of its own */
+    uint16_t port;    /* not 0 */
     uint32_t weight_down, weight_up; /* thousandths; 0 = as measured */
 };
 

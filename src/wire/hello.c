@@ -5,7 +5,9 @@
 #include "cursor.h"
 
 #define FLAG_BACKUP 0x01
-#define PATH_BYTES  18
+#define FLAG_OWNER  0x02
+#define PATH_BYTES  26
+#define LINE_BYTES  8 /* at its end, which older ones leave out */
 #define MTU_MIN     576
 #define V4_BITS     32
 #define V6_BITS     128
@@ -57,10 +59,11 @@ static void write_path(struct plait_writer *w, const struct plait_hello_path *pa
 {
     open_field(w, PLAIT_HELLO_PATH, PATH_BYTES);
     plait_write_u8(w, path->id);
-    plait_write_u8(w, path->backup ? FLAG_BACKUP : 0);
+    plait_write_u8(w, (uint8_t)((path->backup ? FLAG_BACKUP : 0) | (path->owner ? FLAG_OWNER : 0)));
     plait_write_u32(w, path->weight_down);
     plait_write_u32(w, path->weight_up);
     plait_write_u64(w, path->limit_down);
+    plait_write_u64(w, path->line);
 }
 
 static bool can_be(const struct plait_hello *h)
@@ -92,6 +95,10 @@ int plait_hello_encode(const struct plait_hello *hello, uint8_t *out, size_t siz
     if (hello->has_lan) {
         open_field(&w, PLAIT_HELLO_LAN, 4);
         plait_write_u32(&w, hello->lan);
+    }
+    if (hello->group != 0) {
+        open_field(&w, PLAIT_HELLO_GROUP, 8);
+        plait_write_u64(&w, hello->group);
     }
     for (size_t i = 0; i < hello->path_count; i++)
         write_path(&w, &hello->paths[i]);
@@ -126,11 +133,15 @@ static int read_address(struct plait_reader *r, uint8_t *address, size_t len, ui
 static int read_path(struct plait_hello *h, struct plait_reader *r)
 {
     struct plait_hello_path path = {.id = plait_read_u8(r)};
+    uint8_t flags = plait_read_u8(r);
 
-    path.backup = (plait_read_u8(r) & FLAG_BACKUP) != 0;
+    path.backup = (flags & FLAG_BACKUP) != 0;
+    path.owner = (flags & FLAG_OWNER) != 0;
     path.weight_down = plait_read_u32(r);
     path.weight_up = plait_read_u32(r);
     path.limit_down = plait_read_u64(r);
+    if (plait_reader_left(r) >= LINE_BYTES)
+        path.line = plait_read_u64(r);
     if (r->bad)
         return PLAIT_ERR_TRUNC;
     if (h->path_count < PLAIT_HELLO_PATHS_MAX)
@@ -172,6 +183,9 @@ static int read_value(struct plait_hello *h, uint8_t type, const uint8_t *value,
     case PLAIT_HELLO_LAN:
         h->lan = plait_read_u32(&r);
         h->has_lan = !r.bad;
+        break;
+    case PLAIT_HELLO_GROUP:
+        h->group = plait_read_u64(&r);
         break;
     case PLAIT_HELLO_PATH:
         err = read_path(h, &r);

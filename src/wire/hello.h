@@ -29,7 +29,9 @@ enum plait_hello_type {
     PLAIT_HELLO_V6 = 4,   /* 16 bytes, prefix length u8 */
     PLAIT_HELLO_PORT = 5, /* u16 */
     PLAIT_HELLO_LAN = 6,  /* u32 */
-    PLAIT_HELLO_PATH = 7, /* id u8, flags u8, weight down u32, up u32, limit down u64; once for each path */
+    PLAIT_HELLO_PATH =
+        7, /* id u8, flags u8, weight down u32, up u32, limit down u64, line u64; once for each path */
+    PLAIT_HELLO_GROUP = 8, /* u64 */
 };
 
 /* What a node says of one of its paths, and wishes the hub to observe on its way down. */
@@ -38,6 +40,8 @@ struct plait_hello_path {
     bool backup;                     /* to be used only where the others do not suffice */
     uint32_t weight_down, weight_up; /* 0 = as measured */
     uint64_t limit_down;             /* bytes/s; 0 = none */
+    uint64_t line; /* paths of one number, of whatever node, lead over one line; 0 = nobody else's do */
+    bool owner;    /* the line is this node's */
 };
 
 /* Where a `has_` is false, or a count or length 0, the field is not there. */
@@ -50,6 +54,7 @@ struct plait_hello {
     uint16_t port; /* of the hub's, to be used from now on; 0 = not there */
     bool has_lan;
     uint32_t lan;
+    uint64_t group; /* nodes of one number share lines, and want one place at the hub; 0 = not there */
     struct plait_hello_path paths[PLAIT_HELLO_PATHS_MAX];
     size_t path_count;
 };

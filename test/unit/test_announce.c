@@ -16,7 +16,7 @@ static const struct plait_announce whole = {
     .hub = 9,
     .hub_port = 4041,
     .name = "farm",
-    .uplinks = {{0, false, 7654, 1000, 2000}, {3, true, 4567, 18000, 0}},
+    .uplinks = {{0, false, true, 7654, 1000, 2000}, {3, true, false, 4567, 18000, 0}},
     .uplink_count = 2,
 };
 
@@ -48,7 +48,7 @@ static void layout_is_as_written(void **state)
     (void)state;
     assert_int_equal(encode(&whole, bytes), 46 + 1 + 4 + 1 + 2 * 12 + 16);
     assert_memory_equal(bytes, start, sizeof start);
-    assert_memory_equal(bytes + 46, "\4farm\2\0\0\x1d\xe6\0\0\x03\xe8", 14);
+    assert_memory_equal(bytes + 46, "\4farm\2\0\2\x1d\xe6\0\0\x03\xe8", 14);
 }
 
 static void every_shorter_one_is_refused(void **state)

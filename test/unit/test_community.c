@@ -25,7 +25,7 @@ static struct plait_community *at[TERMINALS];
 static struct plait_origin origin[TERMINALS];
 static uint64_t now;
 static struct wire last; /* the last thing that was said to everybody */
-static const struct plait_announce_uplink dsl = {0, false, 7654, 1000, 2000};
+static const struct plait_announce_uplink dsl = {0, false, false, 7654, 1000, 2000};
 
 static struct plait_community *make(unsigned i, uint8_t key, uint64_t instance)
 {
@@ -118,7 +118,7 @@ static void all_know_each_other_soon(void **state)
 
 static void a_change_is_told_at_once(void **state)
 {
-    struct plait_announce_uplink two[] = {dsl, {1, true, 99, 0, 0}};
+    struct plait_announce_uplink two[] = {dsl, {1, true, false, 99, 0, 0}};
 
     (void)state;
     run(PLAIT_S);

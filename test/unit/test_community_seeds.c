@@ -63,7 +63,7 @@ static bool chance(double p)
 
 static void offer(struct terminal *t)
 {
-    struct plait_announce_uplink u = {0, false, 7000, t->weight, t->weight};
+    struct plait_announce_uplink u = {0, false, false, 7000, t->weight, t->weight};
 
     t->weight = 1 + (uint32_t)plait_prng_below(&g, 18000);
     u.weight_down = u.weight_up = t->weight;

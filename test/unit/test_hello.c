@@ -23,10 +23,12 @@ static struct plait_hello full(void)
                             .port = 4041,
                             .has_lan = true,
                             .lan = 15,
+                            .group = UINT64_MAX,
                             .path_count = PLAIT_HELLO_PATHS_MAX};
 
     for (size_t i = 0; i < h.path_count; i++)
-        h.paths[i] = (struct plait_hello_path){(uint8_t)(i + 1), i % 2 == 1, 50, 10, UINT64_C(1) << 40};
+        h.paths[i] = (struct plait_hello_path){(uint8_t)(i + 1),  i % 2 == 1,     50,        10,
+                                               UINT64_C(1) << 40, UINT64_MAX - i, i % 3 == 0};
     return h;
 }
 
@@ -42,12 +44,14 @@ static void all_of_it_comes_back(void **unused)
     assert_int_equal(plait_hello_decode(bytes, (size_t)len, &out), PLAIT_OK);
     assert_true(in.mtu == out.mtu && in.port == out.port && in.lan == out.lan);
     assert_string_equal(out.name, in.name);
+    assert_true(out.group == in.group);
     assert_true(out.has_v4 && out.v4_bits == 16 && memcmp(out.v4, in.v4, sizeof in.v4) == 0);
     assert_true(out.has_v6 && out.v6_bits == 64 && memcmp(out.v6, in.v6, sizeof in.v6) == 0);
     for (size_t i = 0; i < in.path_count; i++) {
         assert_true(out.paths[i].id == i + 1 && out.paths[i].backup == (i % 2 == 1));
         assert_true(out.paths[i].weight_down == 50 && out.paths[i].weight_up == 10);
         assert_true(out.paths[i].limit_down == UINT64_C(1) << 40);
+        assert_true(out.paths[i].line == UINT64_MAX - i && out.paths[i].owner == (i % 3 == 0));
     }
     for (size_t cut = 0; cut < (size_t)len; cut++) {
         int err = plait_hello_decode(bytes, cut, &out);
@@ -67,6 +71,19 @@ static void nothing_is_a_hello(void **unused)
     assert_int_equal(plait_hello_encode(&none, bytes, 0), 0);
     assert_int_equal(plait_hello_decode(bytes, 0, &out), PLAIT_OK);
     assert_true(out.name[0] == '\0' && out.path_count == 0 && !out.has_v4 && !out.has_v6);
+}
+
+/* Those who do not know of lines yet say nothing of them. */
+static void a_path_without_a_line_is_one(void **unused)
+{
+    static const uint8_t bytes[] = {7, 18, 3, 1, 0, 0, 0, 50, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 9};
+    struct plait_hello out;
+
+    (void)unused;
+    assert_int_equal(plait_hello_decode(bytes, sizeof bytes, &out), PLAIT_OK);
+    assert_int_equal(out.path_count, 1);
+    assert_true(out.paths[0].id == 3 && out.paths[0].backup && out.paths[0].limit_down == 9);
+    assert_true(out.paths[0].line == 0 && !out.paths[0].owner && out.group == 0);
 }
 
 static void later_fields_are_skipped(void **unused)
@@ -149,9 +166,13 @@ static void more_paths_than_there_may_be(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_of_it_comes_back),       cmocka_unit_test(nothing_is_a_hello),
-        cmocka_unit_test(later_fields_are_skipped),   cmocka_unit_test(offences),
-        cmocka_unit_test(what_no_decoder_would_take), cmocka_unit_test(more_paths_than_there_may_be),
+        cmocka_unit_test(all_of_it_comes_back),
+        cmocka_unit_test(nothing_is_a_hello),
+        cmocka_unit_test(a_path_without_a_line_is_one),
+        cmocka_unit_test(later_fields_are_skipped),
+        cmocka_unit_test(offences),
+        cmocka_unit_test(what_no_decoder_would_take),
+        cmocka_unit_test(more_paths_than_there_may_be),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

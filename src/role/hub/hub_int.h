@@ -5,6 +5,7 @@
  *   worker.c    a thread: sockets, TUN queue, the nodes that talk to it
  *   stray.c     what reaches the wrong worker's port
  *   member.c    one node as one worker knows it: session, bond, where its paths' ends are
+ *   lines.c     uplinks that several nodes' paths lead over
  *   route.c     what the kernel has to know of one node: its MTU
  *   add.c       plait hub add
  *   status.c    plait status
@@ -22,6 +23,7 @@
 #include "hub.h"
 #include "hub_settings.h"
 #include "inquiry.h"
+#include "line.h"
 #include "loop.h"
 #include "mailbox.h"
 #include "outbox.h"
@@ -36,6 +38,24 @@
 struct plait_hub;
 struct plait_hub_worker;
 
+#define PLAIT_HUB_LINE_BUCKETS 64u
+
+/* The line of an uplink over which several nodes' paths lead, as they say (hello.h); here while there is a path. */
+struct plait_hub_line {
+    struct plait_hub_line *next; /* of its bucket */
+    uint64_t id;
+    struct plait_line line;
+    unsigned seats;
+    const struct plait_member *owner; /* whoever said first that it is his; NULL = nobody */
+};
+
+/* What a node has said of the line behind a path. */
+struct plait_member_seat {
+    uint64_t id; /* 0 = it has it for itself */
+    bool owner;
+    struct plait_hub_line *line; /* NULL: not yet, the path is not used; or without memory */
+};
+
 /* A node as a worker knows it. */
 struct plait_member {
     struct plait_agenda_entry due; /* first: the entry is the member */
@@ -49,6 +69,8 @@ struct plait_member {
     struct plait_member *next_dirty;
     struct plait_udp *udp[PLAIT_BOND_PATHS];
     struct plait_udp_end ends[PLAIT_BOND_PATHS];
+    struct plait_member_seat seats[PLAIT_BOND_PATHS];
+    uint64_t group;                /* as it says; 0 = none */
     uint32_t paths;                /* bit i: udp[i] and ends[i] are known */
     uint64_t knocked_at, heard_at; /* 0 = never */
     uint64_t since;                /* the peer was made */
@@ -98,6 +120,7 @@ struct plait_hub_worker {
     struct plait_mailbox strays;                                          /* sealed datagrams */
     struct plait_udp mates[PLAIT_HUB_WORKERS_MAX][PLAIT_HUB_SOCKETS_MAX]; /* copies: fds of the others' */
     struct plait_agenda agenda;
+    struct plait_hub_line *lines[PLAIT_HUB_LINE_BUCKETS]; /* owned, by the members' seats */
     struct plait_rtnl rtnl;
     bool rtnl_is_open;
     struct plait_table *table;     /* the present one; borrowed */
@@ -148,6 +171,13 @@ int plait_member_hello(const struct plait_member *m, uint8_t out[PLAIT_HELLO_BYT
 unsigned plait_member_place(const struct plait_member *m);
 /* Something may have to be sent to it, at the end of the event. */
 void plait_member_touch(struct plait_member *m);
+
+/* lines.c */
+
+/* What the node says of the line behind its path; 0 = nobody else's paths lead over it. */
+void plait_member_name_line(struct plait_member *m, unsigned path, uint64_t line, bool owner);
+/* The bond has the path: it takes its seat at the line, if it has not yet. */
+void plait_member_take_seat(struct plait_member *m, unsigned path);
 
 /* route.c */
 

@@ -19,8 +19,9 @@ const struct plait_hub_node_settings *plait_member_settings(const struct plait_m
 unsigned plait_member_place(const struct plait_member *m)
 {
     const struct plait_key *key = &plait_member_settings(m)->key;
+    uint64_t place = m->group != 0 ? m->group : key->bytes[0]; /* who shares lines shares a worker */
 
-    return key->bytes[0] % m->worker->hub->worker_count;
+    return (unsigned)(place % m->worker->hub->worker_count);
 }
 
 void plait_member_touch(struct plait_member *m)
@@ -86,6 +87,8 @@ static void free_peer(struct plait_member *m)
         }
     m->is_dirty = m->has_peer = false;
     m->paths = 0;
+    for (unsigned i = 0; i < PLAIT_BOND_PATHS; i++)
+        plait_member_name_line(m, i, 0, false);
     plait_peer_done(&m->peer);
 }
 
@@ -146,12 +149,16 @@ static void expect_paths(struct plait_member *m, const struct plait_hello *hello
 
     for (size_t i = 0; i < hello->path_count; i++) {
         struct plait_bond_path_config config = path_config(m, &hello->paths[i]);
-        if (plait_peer_path_expect(&m->peer, now, hello->paths[i].id, &config) == PLAIT_OK)
-            named |= 1u << hello->paths[i].id;
+        if (plait_peer_path_expect(&m->peer, now, hello->paths[i].id, &config) != PLAIT_OK)
+            continue;
+        named |= 1u << hello->paths[i].id;
+        plait_member_name_line(m, hello->paths[i].id, hello->paths[i].line, hello->paths[i].owner);
     }
     for (unsigned i = 0; i < PLAIT_BOND_PATHS; i++)
-        if ((named >> i & 1) == 0)
+        if ((named >> i & 1) == 0) {
+            plait_member_name_line(m, i, 0, false);
             plait_peer_path_remove(&m->peer, now, i);
+        }
 }
 
 int plait_member_on_knock(struct plait_member *m, const uint8_t *bytes, size_t len, bool v6)
@@ -162,6 +169,7 @@ int plait_member_on_knock(struct plait_member *m, const uint8_t *bytes, size_t l
     if (err != PLAIT_OK)
         return err;
     m->v6 = v6;
+    m->group = hello.group;
     m->knocked_at = m->worker->loop.now;
     if (!m->has_peer && (err = make_peer(m)) != PLAIT_OK)
         return err;
@@ -242,6 +250,7 @@ void plait_member_on_sealed(struct plait_member *m, struct plait_udp *udp,
     m->heard_at = m->worker->loop.now;
     if (news.keys_begin || !m->is_home)
         come_home(m);
+    plait_member_take_seat(m, news.path);
     if (news.is_highest && news.path < PLAIT_BOND_PATHS)
         follow(m, news.path, udp, packet->end);
     if (m->exchange.has_left)

@@ -273,6 +273,11 @@ static bool is_wanted(const struct plait_node_community *c, const struct plait_u
                                        u->settings.quota_bytes > 0 || u->settings.backup);
 }
 
+bool plait_offers_are_bounded(const struct plait_node_community *c)
+{
+    return c->settings.share < 1 || c->settings.limit_down > 0;
+}
+
 static uint32_t weight_of(double weight)
 {
     return weight * WEIGHT_UNIT >= UINT32_MAX ? UINT32_MAX : (uint32_t)(weight * WEIGHT_UNIT + 0.5);
@@ -295,6 +300,7 @@ size_t plait_offers_look(struct plait_node_community *c,
         set_rates(o);
         out[count++] = (struct plait_announce_uplink){.id = (uint8_t)i,
                                                       .backup = u->settings.backup,
+                                                      .bounded = plait_offers_are_bounded(c),
                                                       .port = o->port,
                                                       .weight_down = weight_of(u->settings.weight_down),
                                                       .weight_up = weight_of(u->settings.weight_up)};

@@ -353,9 +353,11 @@ static int init_one(struct plait_node *n, struct plait_node_community *c,
     c->node = n;
     c->settings = *settings;
     memcpy(config.key, identity.secret.bytes, sizeof config.key);
+    err = plait_community_group(n->crypto, config.key, &c->number);
     plait_wipe(&identity, sizeof identity);
     memcpy(config.name, n->settings.name, sizeof config.name);
-    if ((err = plait_community_hub(n->crypto, &n->settings.hub_key, &config.hub)) == PLAIT_OK)
+    if (err == PLAIT_OK &&
+        (err = plait_community_hub(n->crypto, &n->settings.hub_key, &config.hub)) == PLAIT_OK)
         err = plait_community_new(&config, n->loop.now, &c->membership);
     c->hub = config.hub;
     plait_wipe(&config, sizeof config);
@@ -506,6 +508,36 @@ struct plait_udp *plait_node_neighbour_door(struct plait_node *n, unsigned path,
     return &c->own.udp;
 }
 
+static uint64_t line_of(const struct plait_neighbour *b)
+{
+    return b->uplink.bounded ? 0 : plait_community_line(b->instance, b->uplink.id);
+}
+
+uint64_t plait_node_line(const struct plait_node *n, const struct plait_uplink *u)
+{
+    const struct plait_node_uplink_settings *s = &u->settings;
+
+    for (size_t i = 0; i < n->community_count; i++) {
+        const struct plait_node_community *c = &n->communities[i];
+        if (plait_node_community_offers(&c->settings, s->name, s->quota_bytes > 0 || s->backup) &&
+            !plait_offers_are_bounded(c))
+            return plait_community_line(n->self.instance, u->path);
+    }
+    return 0;
+}
+
+bool plait_node_neighbours_use_port(const struct plait_node *n, uint16_t port)
+{
+    for (unsigned path = 0; path < PLAIT_NODE_UPLINKS_MAX; path++) {
+        const struct plait_neighbour *b = &n->neighbours[path];
+        const struct plait_community_member *m =
+            b->community != NULL ? plait_community_find(b->community->membership, b->instance) : NULL;
+        if (m != NULL && m->hub_port == port)
+            return true;
+    }
+    return false;
+}
+
 void plait_node_neighbours_hello(const struct plait_node *n, struct plait_hello *hello)
 {
     for (unsigned path = 0; path < PLAIT_NODE_UPLINKS_MAX; path++) {
@@ -515,8 +547,11 @@ void plait_node_neighbours_hello(const struct plait_node *n, struct plait_hello 
                 (struct plait_hello_path){.id = (uint8_t)path,
                                           .backup = b->uplink.backup,
                                           .weight_down = b->uplink.weight_down,
-                                          .weight_up = b->uplink.weight_up};
+                                          .weight_up = b->uplink.weight_up,
+                                          .line = line_of(b)};
     }
+    if (n->community_count > 0)
+        hello->group = n->communities[0].number;
 }
 
 uint32_t plait_node_neighbours_paths(const struct plait_node *n)

@@ -66,6 +66,7 @@ struct plait_node_community {
     struct plait_node_community_settings settings;
     struct plait_community *membership; /* NULL = blank */
     uint64_t hub;
+    uint64_t number;               /* of all who have the key, for the hub */
     int family;                    /* of the LAN; 0 = closed */
     union plait_udp_address group; /* where all hear us */
     unsigned interface_index;
@@ -97,6 +98,11 @@ void plait_node_communities_change(struct plait_node *n);
 /* The socket by which that path of a neighbour leaves; NULL where there is none. */
 struct plait_udp *plait_node_neighbour_door(struct plait_node *n, unsigned path,
                                             const struct plait_udp_end **end);
+/* The line behind an uplink of ours, for the hub; 0 where nobody else's paths lead over it, or what we carry is held
+ * back by a limit or a share. */
+uint64_t plait_node_line(const struct plait_node *n, const struct plait_uplink *u);
+/* A neighbour has tried that port of the hub. */
+bool plait_node_neighbours_use_port(const struct plait_node *n, uint16_t port);
 /* Their number in the hello to the hub, and bits for the session. */
 void plait_node_neighbours_hello(const struct plait_node *n, struct plait_hello *hello);
 uint32_t plait_node_neighbours_paths(const struct plait_node *n);
@@ -109,6 +115,7 @@ json_t *plait_node_communities_status(struct plait_node *n);
 /* Opens and closes what is on offer as the uplinks are now; writes it down for the announcement. */
 size_t plait_offers_look(struct plait_node_community *c,
                          struct plait_announce_uplink out[PLAIT_ANNOUNCE_UPLINKS_MAX]);
+bool plait_offers_are_bounded(const struct plait_node_community *c);
 void plait_offers_close(struct plait_node_community *c);
 /* The members who have gone lose their sockets, and so do those who were idle for long. */
 void plait_offers_sweep(struct plait_node_community *c, bool idle);

@@ -30,7 +30,9 @@ void plait_node_announce(struct plait_node *n)
                                       .backup = u->settings.backup || u->exhausted,
                                       .weight_down = weight_of(u->settings.weight_down),
                                       .weight_up = weight_of(u->settings.weight_up),
-                                      .limit_down = (uint64_t)u->settings.limit_down};
+                                      .limit_down = (uint64_t)u->settings.limit_down,
+                                      .line = plait_node_line(n, u),
+                                      .owner = true};
     }
     plait_node_neighbours_hello(n, &hello);
     int len = plait_hello_encode(&hello, bytes, sizeof bytes);
@@ -83,8 +85,13 @@ static void take_advice(struct plait_node *n, uint16_t port)
     for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++)
         if (n->uplinks[i].used && n->advised_port == 0 && n->uplinks[i].settings.hub.port == port)
             return;
-    if (!has_uplink(n))
-        return; /* neighbours cannot try it for us */
+    if (!has_uplink(n)) { /* who carries for us has to have tried it */
+        if (!plait_node_neighbours_use_port(n, port))
+            return;
+        plait_node_use_port(n, port);
+        plait_session_rekey(n->session, n->loop.now);
+        return;
+    }
     n->trial_port = port;
     n->trial_at = n->loop.now;
     plait_session_rekey(n->session, n->loop.now);
