@@ -31,7 +31,7 @@ void plait_sim_tunnel_fail(struct plait_sim_tunnel *t, const char *why)
 
 /* ---- lines ---- */
 
-static struct plait_sim_carried *take_carried(struct plait_sim_tunnel *t)
+struct plait_sim_carried *plait_sim_carried_take(struct plait_sim_tunnel *t)
 {
     struct plait_sim_carried *c = t->idle;
 
@@ -41,13 +41,13 @@ static struct plait_sim_carried *take_carried(struct plait_sim_tunnel *t)
     return c;
 }
 
-static void give_carried(struct plait_sim_tunnel *t, struct plait_sim_carried *c)
+void plait_sim_carried_give(struct plait_sim_tunnel *t, struct plait_sim_carried *c)
 {
     c->next = t->idle;
     t->idle = c;
 }
 
-static struct plait_sim_carried *carried_of(const struct plait_sim_packet *p)
+struct plait_sim_carried *plait_sim_carried_of(const struct plait_sim_packet *p)
 {
     return (struct plait_sim_carried *)(uintptr_t)p->body[0];
 }
@@ -57,13 +57,14 @@ static void send_carried(struct plait_sim_tunnel *t, unsigned side, uint64_t now
 {
     const struct plait_sim_uplink *u = &t->row->uplink[c->path];
     struct plait_sim_packet p = {.route = &t->route[side][c->path],
-                                 .sink = &t->end[1 - side].sink[c->path],
+                                 .sink = t->via[side][c->path] != NULL ? t->via[side][c->path]
+                                                                       : &t->end[1 - side].sink[c->path],
                                  .bytes = (uint32_t)(c->len + headers)};
 
     p.body[0] = (uintptr_t)c;
     t->result->line_bytes += p.bytes;
     if (u->mtu > 0 && p.bytes > u->mtu)
-        give_carried(t, c);
+        plait_sim_carried_give(t, c);
     else
         plait_sim_packet_send(&p, now);
 }
@@ -76,13 +77,13 @@ static void recv_carried(struct plait_sim_tunnel_end *e, uint64_t now, struct pl
         plait_sim_inner_deliver(e->tunnel, e->side, now, c->bytes, c->len);
     else
         (void)plait_bond_recv(e->bond, end_clock(e, now), c->path, c->bytes, c->len);
-    give_carried(e->tunnel, c);
+    plait_sim_carried_give(e->tunnel, c);
 }
 
 static void deliver_line(void *ctx, uint64_t now, const struct plait_sim_packet *p)
 {
     struct plait_sim_tunnel_end *e = ctx;
-    struct plait_sim_carried *c = carried_of(p);
+    struct plait_sim_carried *c = plait_sim_carried_of(p);
 
     if (now < e->stalled_until) {
         c->next = NULL;
@@ -101,7 +102,7 @@ static void dropped_line(void *ctx, const struct plait_sim_packet *p)
 {
     struct plait_sim_tunnel_end *e = ctx;
 
-    give_carried(e->tunnel, carried_of(p));
+    plait_sim_carried_give(e->tunnel, plait_sim_carried_of(p));
 }
 
 static void init_line(struct plait_sim_tunnel *t, unsigned side, unsigned i)
@@ -178,7 +179,7 @@ void plait_sim_tunnel_emit(struct plait_sim_tunnel *t, unsigned side, const uint
 
 static void send_plain(struct plait_sim_tunnel_end *e, uint64_t now, struct plait_packet *p)
 {
-    struct plait_sim_carried *c = take_carried(e->tunnel);
+    struct plait_sim_carried *c = plait_sim_carried_take(e->tunnel);
 
     c->path = (uint8_t)e->tunnel->first;
     c->len = p->len;
@@ -211,7 +212,7 @@ static void pump(struct plait_sim_tunnel_end *e, uint64_t now)
     struct plait_bond_datagram d;
 
     while (plait_bond_poll_send(e->bond, end_clock(e, now), &d)) {
-        struct plait_sim_carried *c = take_carried(t);
+        struct plait_sim_carried *c = plait_sim_carried_take(t);
         c->path = d.path;
         c->len = d.len;
         memcpy(c->bytes, d.header, d.header_len);
@@ -276,6 +277,7 @@ static void init_paths(struct plait_sim_tunnel *t, struct plait_sim_tunnel_end *
         struct plait_bond_path_config c = {.weight = u->weight,
                                            .rate_max = u->limit * BYTES_PER_MBIT,
                                            .backup = u->backup,
+                                           .carried = u->carried && e->side == PLAIT_SIM_NODE,
                                            .overhead = PLAIT_SIM_TUNNEL_HEADERS};
         if (row->only == 0 || row->only == (int)i + 1)
             if (plait_bond_path_set(e->bond, end_clock(e, t->events->now), i, &c) != PLAIT_OK)
@@ -439,7 +441,7 @@ static void finish(struct plait_sim_tunnel *t)
         while (e->inbox != NULL) {
             struct plait_sim_carried *c = e->inbox;
             e->inbox = c->next;
-            give_carried(t, c);
+            plait_sim_carried_give(t, c);
         }
     }
 }

@@ -51,6 +51,7 @@ struct plait_sim_uplink {
     double weight; /* both ends; 0 = auto */
     double limit;  /* Mbit/s, both ends; 0 = none */
     bool backup;
+    bool carried; /* as the node sees it */
     unsigned mtu; /* of the line, IP packet bytes; greater ones vanish; 0 = any */
     unsigned
         behind; /* shares a line: the number of the uplink, from 1, whose line comes behind this one's; 0 = none */

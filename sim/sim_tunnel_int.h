@@ -64,6 +64,8 @@ struct plait_sim_tunnel {
     struct plait_prng prng;
     struct plait_sim_link link[2][PLAIT_SIM_UPLINKS_MAX]; /* by the sending side */
     struct plait_sim_route route[2][PLAIT_SIM_UPLINKS_MAX];
+    const struct plait_sim_sink
+        *via[2][PLAIT_SIM_UPLINKS_MAX]; /* where a route ends short of the other end; or NULL */
     struct plait_sim_step steps[PLAIT_SIM_UPLINKS_MAX][PLAIT_SIM_UPLINK_STEPS];
     struct plait_sim_outage outages[2][PLAIT_SIM_UPLINKS_MAX][PLAIT_SIM_UPLINK_OUTAGES];
     struct plait_sim_event carrier[PLAIT_SIM_UPLINKS_MAX];
@@ -86,6 +88,11 @@ void plait_sim_tunnel_join(struct plait_sim_tunnel *t);
 void plait_sim_tunnel_wake(struct plait_sim_tunnel *t);
 void plait_sim_tunnel_pour(struct plait_sim_tunnel *t);
 void plait_sim_tunnel_part(struct plait_sim_tunnel *t);
+
+/* What packets on lines carry (the first word of their body points to it). */
+struct plait_sim_carried *plait_sim_carried_take(struct plait_sim_tunnel *t);
+void plait_sim_carried_give(struct plait_sim_tunnel *t, struct plait_sim_carried *c);
+struct plait_sim_carried *plait_sim_carried_of(const struct plait_sim_packet *p);
 
 /* Sends an inner packet from a side, now or, while its bond is busy, right after. */
 void plait_sim_tunnel_emit(struct plait_sim_tunnel *t, unsigned side, const uint8_t *bytes, size_t len);

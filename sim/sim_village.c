@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fair.h"
 #include "line.h"
 #include "sim_mem.h"
 #include "sim_tunnel_int.h"
@@ -15,15 +16,39 @@
 #define FIRST_RATE     125000.0
 #define POOL_PACKETS   8192u
 
+#define FORWARD_PACKETS 512u
+#define FORWARD_ROOM    1500u
+
+struct village;
+
+/* What the owner of a line does for the others, upward. */
+struct forwarder {
+    struct village *village;
+    unsigned line, owner; /* terminal */
+    struct plait_fair *fair;
+    struct plait_line known; /* the line, as the owner sees it */
+    struct plait_sim_event timer;
+};
+
+/* One of the others. */
+struct guest {
+    struct forwarder *forwarder;
+    unsigned terminal;
+    struct plait_sim_sink sink;
+    struct plait_sim_route beyond; /* the line alone */
+};
+
 struct village {
     const struct plait_sim_village_row *row;
     struct plait_sim_events events;
     struct plait_sim_link link[2][PLAIT_SIM_UPLINKS_MAX]; /* by the sending side; of all tunnels */
     unsigned lines;
-    struct plait_line shared[PLAIT_SIM_UPLINKS_MAX]; /* the same, as the hub sees them */
-    struct plait_sim_tunnel_row *rows;               /* owns: one for each terminal */
-    struct plait_sim_tunnel *tunnels;                /* owns */
-    struct plait_sim_tunnel_result *results;         /* owns */
+    struct plait_line shared[PLAIT_SIM_UPLINKS_MAX];    /* the same, as the hub sees them */
+    struct plait_sim_tunnel_row *rows;                  /* owns: one for each terminal */
+    struct plait_sim_tunnel *tunnels;                   /* owns */
+    struct plait_sim_tunnel_result *results;            /* owns */
+    struct forwarder forwarders[PLAIT_SIM_UPLINKS_MAX]; /* of each line that has an owner */
+    struct guest (*guests)[PLAIT_SIM_UPLINKS_MAX];      /* owns: of each terminal */
     struct plait_sim_event tell;
     const struct plait_sim_tunnel_story *story;
 };
@@ -73,6 +98,7 @@ static void make_row(struct village *v, unsigned n)
                                                  .weight = v->row->line[i].weight,
                                                  .limit = v->row->line[i].limit,
                                                  .backup = v->row->line[i].backup,
+                                                 .carried = t->line != i + 1 && !v->row->apart,
                                                  .mtu = v->row->line[i].mtu};
 }
 
@@ -84,6 +110,107 @@ static void set_routes(struct village *v, struct plait_sim_tunnel *t)
         t->route[PLAIT_SIM_HUB][i] = (struct plait_sim_route){
             .hop = {&v->link[PLAIT_SIM_HUB][i], &t->link[PLAIT_SIM_HUB][i]}, .hops = 2};
     }
+}
+
+/* ---- forwarding ---- */
+
+static void pump_forwarder(struct forwarder *f, uint64_t now)
+{
+    uint8_t bytes[FORWARD_ROOM];
+    unsigned terminal;
+    size_t len;
+
+    while ((len = plait_fair_poll(f->fair, now, &terminal, bytes)) > 0) {
+        struct plait_sim_tunnel *t = &f->village->tunnels[terminal];
+        struct plait_sim_carried *c = plait_sim_carried_take(t);
+        c->path = (uint8_t)f->line;
+        c->len = (uint16_t)len;
+        memcpy(c->bytes, bytes, len);
+        struct plait_sim_packet p = {.route = &f->village->guests[terminal][f->line].beyond,
+                                     .sink = &t->end[PLAIT_SIM_HUB].sink[f->line],
+                                     .bytes = (uint32_t)(len + PLAIT_SIM_TUNNEL_HEADERS)};
+        p.body[0] = (uintptr_t)c;
+        plait_sim_packet_send(&p, now);
+    }
+    uint64_t at = plait_fair_next_deadline(f->fair);
+    plait_sim_event_set(&f->village->events, &f->timer,
+                        at == PLAIT_NEVER ? at : plait_max_u64(at, now + 1000));
+}
+
+static void on_forwarder(void *ctx, uint64_t now)
+{
+    pump_forwarder(ctx, now);
+}
+
+/* The owner's own packets go before. */
+static void forward(void *ctx, uint64_t now, const struct plait_sim_packet *p)
+{
+    struct guest *g = ctx;
+    struct plait_sim_carried *c = plait_sim_carried_of(p);
+    struct village *v = g->forwarder->village;
+
+    (void)plait_fair_push(g->forwarder->fair, now, g->terminal, c->bytes, c->len);
+    plait_sim_carried_give(&v->tunnels[g->terminal], c);
+    plait_sim_tunnel_flush(&v->tunnels[g->forwarder->owner], PLAIT_SIM_NODE, now);
+    pump_forwarder(g->forwarder, now);
+}
+
+static void not_forwarded(void *ctx, const struct plait_sim_packet *p)
+{
+    struct guest *g = ctx;
+
+    plait_sim_carried_give(&g->forwarder->village->tunnels[g->terminal], plait_sim_carried_of(p));
+}
+
+static void make_forwarder(struct village *v, unsigned owner)
+{
+    unsigned line = v->row->terminal[owner].line - 1;
+    struct forwarder *f = &v->forwarders[line];
+
+    *f = (struct forwarder){.village = v, .line = line, .owner = owner};
+    if (plait_fair_new(FORWARD_PACKETS, FORWARD_ROOM, &f->fair) != PLAIT_OK)
+        abort();
+    plait_fair_set_rate(f->fair, v->events.now, 0, PLAIT_SIM_TUNNEL_HEADERS);
+    plait_sim_event_init(&f->timer, on_forwarder, f);
+    if (v->row->apart)
+        return;
+    plait_line_init(&f->known, FIRST_RATE);
+    plait_bond_path_line(v->tunnels[owner].end[PLAIT_SIM_NODE].bond, line, &f->known, true);
+    plait_fair_set_line(f->fair, &f->known);
+}
+
+static void make_guest(struct village *v, unsigned terminal, unsigned line)
+{
+    struct guest *g = &v->guests[terminal][line];
+    struct plait_sim_tunnel *t = &v->tunnels[terminal];
+
+    if (v->forwarders[line].fair == NULL || v->row->terminal[terminal].line == line + 1)
+        return;
+    *g = (struct guest){.forwarder = &v->forwarders[line],
+                        .terminal = terminal,
+                        .sink = {.deliver = forward, .dropped = not_forwarded, .ctx = g},
+                        .beyond = {.hop = {&v->link[PLAIT_SIM_NODE][line]}, .hops = 1}};
+    t->route[PLAIT_SIM_NODE][line].hops = 1;
+    t->via[PLAIT_SIM_NODE][line] = &g->sink;
+}
+
+static void make_forwarders(struct village *v)
+{
+    for (unsigned n = 0; n < v->row->terminals; n++)
+        if (v->row->terminal[n].line > 0)
+            make_forwarder(v, n);
+    for (unsigned n = 0; n < v->row->terminals; n++)
+        for (unsigned i = 0; i < v->lines; i++)
+            make_guest(v, n, i);
+}
+
+static void end_forwarders(struct village *v)
+{
+    for (unsigned i = 0; i < v->lines; i++) {
+        plait_fair_free(v->forwarders[i].fair);
+        plait_line_done(&v->forwarders[i].known);
+    }
+    free(v->guests);
 }
 
 static void share_lines(struct village *v, unsigned n)
@@ -105,14 +232,15 @@ static void on_tell(void *ctx, uint64_t now)
         fprintf(v->story->to, " q%.0f", (double)plait_since(v->link[1][i].busy_until, now) / 1e6);
     for (unsigned n = 0; n < v->row->terminals; n++) {
         const struct plait_sim_tunnel *t = &v->tunnels[n];
-        const struct plait_sim_tunnel_end *e = &t->end[PLAIT_SIM_HUB];
+        const struct plait_sim_tunnel_end *e = &t->end[t->row->inner[0].up ? PLAIT_SIM_NODE : PLAIT_SIM_HUB];
+        uint64_t clock = e->side == PLAIT_SIM_HUB ? now + PLAIT_SIM_HUB_CLOCK_NS : now;
         struct plait_bond_info info;
-        plait_bond_get(e->bond, now + PLAIT_SIM_HUB_CLOCK_NS, &info);
+        plait_bond_get(e->bond, clock, &info);
         fprintf(v->story->to, " | %.2f MB queue %u cwnd %.0f", (double)t->inner[0].result.bytes / 1e6,
                 info.queue_packets, t->inner[0].flow.cc.cwnd);
         for (unsigned i = 0; i < v->lines; i++) {
             struct plait_bond_path_info p;
-            plait_bond_path_get(e->bond, now + PLAIT_SIM_HUB_CLOCK_NS, i, &p);
+            plait_bond_path_get(e->bond, clock, i, &p);
             fprintf(v->story->to, " %.1f/%.1f q%.1f", p.rate / BYTES_PER_MBIT, p.sent_rate / BYTES_PER_MBIT,
                     (double)p.queue_ns / 1e6);
         }
@@ -128,6 +256,7 @@ static void lay(struct village *v)
 
     while (v->lines < PLAIT_SIM_UPLINKS_MAX && v->row->line[v->lines].mbit > 0)
         v->lines++;
+    v->guests = plait_sim_mem_new(count, sizeof(*v->guests));
     v->rows = plait_sim_mem_new(count, sizeof(*v->rows));
     v->tunnels = plait_sim_mem_new(count, sizeof(*v->tunnels));
     v->results = plait_sim_mem_new(count, sizeof(*v->results));
@@ -143,6 +272,7 @@ static void lay(struct village *v)
         plait_sim_tunnel_join(&v->tunnels[n]);
         share_lines(v, n);
     }
+    make_forwarders(v);
     for (unsigned n = 0; n < count; n++)
         plait_sim_tunnel_wake(&v->tunnels[n]);
 }
@@ -166,6 +296,7 @@ static void gather(struct village *v, struct plait_sim_village_result *out)
         out->line_dropped[i] = l->stats.dropped_queue;
         out->line_mbit[i] = v->row->line[i].mbit * LINE_SHARE;
         out->sum_mbit += out->line_mbit[i];
+        out->sum_mbit_up += (double)v->link[PLAIT_SIM_NODE][i].config.rate / BYTES_PER_MBIT * LINE_SHARE;
     }
 }
 
@@ -190,6 +321,7 @@ void plait_sim_village_run(const struct plait_sim_village_row *row,
             plait_sim_link_done(&v.link[side][i]);
     for (unsigned n = 0; n < row->terminals; n++)
         plait_sim_tunnel_part(&v.tunnels[n]);
+    end_forwarders(&v);
     gather(&v, out);
     out->hash = v.events.hash;
     plait_sim_events_done(&v.events);

@@ -34,7 +34,7 @@ struct plait_sim_village_result {
     double ping_ms[PLAIT_SIM_TERMINALS_MAX];   /* 95th percentile of the second flow, where that is a ping */
     double line_queue_ms[PLAIT_SIM_UPLINKS_MAX];  /* the longest, downward */
     uint64_t line_dropped[PLAIT_SIM_UPLINKS_MAX]; /* by a full queue, downward */
-    double sum_mbit;                              /* what TCP would carry over all lines, downward */
+    double sum_mbit, sum_mbit_up;                 /* what TCP would carry over all lines */
     double line_mbit[PLAIT_SIM_UPLINKS_MAX];      /* and over each */
     uint64_t hash;
     bool bad;

@@ -346,7 +346,7 @@ bool plait_bond_poll_send(struct plait_bond *b, uint64_t now, struct plait_bond_
     plait_schedule_notice(b, now);
     plait_seat_look(b, now);
     if (plait_probe_poll(b, now, out) || plait_feedback_poll(b, now, out) || poll_control(b, now, out) ||
-        plait_repair_poll(b, now, out) || poll_data(b, now, out))
+        plait_repair_poll(b, now, out) || plait_seat_poll(b, now, out) || poll_data(b, now, out))
         return true;
     plait_seat_note(b, now);
     return false;
@@ -359,6 +359,7 @@ uint64_t plait_bond_next_deadline(const struct plait_bond *b)
     uint64_t at = plait_min_u64(b->feedback_at, plait_reorder_deadline(&b->reorder));
 
     at = plait_min_u64(at, plait_min_u64(plait_repair_deadline(b), plait_probe_deadline(b)));
+    at = plait_min_u64(at, plait_seat_deadline(b));
     for (unsigned i = 0; i < b->paths_end; i++)
         at = plait_min_u64(at, plait_arrivals_deadline(&b->paths[i].arrivals));
     if (b->queue.packets > 0)

@@ -74,6 +74,8 @@ struct plait_bond_path_config {
     double rate_max;   /* sending; 0 = no limit */
     double rate_hint;  /* what it may carry, from an earlier run or the owner's knowledge; 0 = unknown */
     bool backup;       /* only when all others are down or full */
+    bool
+        carried; /* over somebody's line whose own traffic goes first: left alone where it brings next to nothing */
 };
 
 struct plait_bond_path_info {

@@ -59,6 +59,8 @@ struct plait_path {
     struct plait_rate rate;
     struct plait_line_seat seat; /* where the line is shared: then it has the pacer and the estimate */
     uint64_t limit_free;         /* pacer of the path's own limit there */
+    bool scanty;                 /* not worth it, see seat.c */
+    uint64_t try_at;             /* when it is tried again */
     uint64_t reported_bytes, reported_packets; /* unwrapped from reports */
     uint64_t reported_arrival;                 /* receiver's clock, its unit, unwrapped */
     uint64_t reported_at;                      /* last progress, our clock; 0 = never */
@@ -200,6 +202,11 @@ bool plait_path_is_stuffed(const struct plait_path *p);
 void plait_seat_look(struct plait_bond *b, uint64_t now);
 /* Nothing more leaves now: what would have? */
 void plait_seat_note(struct plait_bond *b, uint64_t now);
+/* A report has come: which paths are worth it? */
+void plait_seat_judge(struct plait_bond *b, uint64_t now);
+/* Sounds lines that only carry for others. */
+bool plait_seat_poll(struct plait_bond *b, uint64_t now, struct plait_bond_datagram *out);
+uint64_t plait_seat_deadline(const struct plait_bond *b);
 void plait_seat_charge(struct plait_path *p, uint64_t now, double bytes, bool data);
 void plait_seat_measure(struct plait_path *p, uint64_t now, const struct plait_rate_sample *s,
                         const struct plait_entry *newest);
@@ -213,6 +220,8 @@ bool plait_feedback_poll(struct plait_bond *b, uint64_t now, struct plait_bond_d
 
 /* ---- probe.c ---- */
 void plait_probe_begin(struct plait_bond *b, uint64_t now, struct plait_path *p);
+/* Lets a train of datagrams out, for another guess of the rate. */
+void plait_probe_train(struct plait_path *p);
 void plait_probe_recv(struct plait_bond *b, uint64_t now, unsigned path, const struct plait_datagram *d,
                       size_t len);
 void plait_probe_recv_answer(struct plait_bond *b, uint64_t now, unsigned path,

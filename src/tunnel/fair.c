@@ -31,6 +31,9 @@ struct plait_fair {
     double rate;
     unsigned overhead;
     uint64_t next_free;
+    struct plait_line_seat seat; /* where there is a line */
+    struct plait_line_user user;
+    uint64_t turn; /* at it */
 };
 
 int plait_fair_new(unsigned packets, size_t room, struct plait_fair **out)
@@ -59,6 +62,7 @@ void plait_fair_free(struct plait_fair *f)
 {
     if (f == NULL)
         return;
+    plait_line_leave(&f->seat);
     free(f->bytes);
     free(f->slots);
     free(f);
@@ -69,6 +73,15 @@ void plait_fair_set_rate(struct plait_fair *f, uint64_t now, double rate, unsign
     f->rate = rate > 0 ? rate : 0;
     f->overhead = overhead;
     f->next_free = plait_min_u64(f->next_free, now + PLAIT_S); /* what a slower rate has put off */
+}
+
+void plait_fair_set_line(struct plait_fair *f, struct plait_line *line)
+{
+    if (line != NULL)
+        plait_line_sit_mute(line, &f->seat, &f->user);
+    else
+        plait_line_leave(&f->seat);
+    f->turn = 0;
 }
 
 /* The head of a flow goes back to the free ones. */
@@ -183,13 +196,30 @@ static unsigned choose(struct plait_fair *f, uint64_t now)
     return NONE;
 }
 
+/* Whether the rate and the line let anything leave now. */
+static bool may_send(struct plait_fair *f, uint64_t now)
+{
+    bool by_rate = f->rate <= 0 || f->next_free <= now;
+
+    if (f->seat.line == NULL)
+        return by_rate;
+    f->turn = plait_line_turn(&f->seat, now);
+    if (by_rate && f->turn <= now)
+        return true;
+    plait_line_note(&f->seat, now, by_rate && f->round_count > 0, f->turn);
+    return false;
+}
+
 size_t plait_fair_poll(struct plait_fair *f, uint64_t now, unsigned *flow, uint8_t *out)
 {
-    if (f->rate > 0 && f->next_free > now)
+    if (!may_send(f, now))
         return 0;
     unsigned i = choose(f, now);
-    if (i == NONE)
+    if (i == NONE) {
+        if (f->seat.line != NULL)
+            plait_line_note(&f->seat, now, false, now);
         return 0;
+    }
     struct flow *q = &f->flows[i];
     size_t len = f->slots[q->first].len;
     int32_t price = cost(f, q);
@@ -197,6 +227,8 @@ size_t plait_fair_poll(struct plait_fair *f, uint64_t now, unsigned *flow, uint8
     if (f->rate > 0) /* credit over a late call, but not for idle times */
         f->next_free =
             plait_max_u64(f->next_free, now > BURST ? now - BURST : 0) + plait_time_to_carry(price, f->rate);
+    if (f->seat.line != NULL)
+        plait_line_charge(&f->seat, now, price, true);
     q->deficit -= price;
     q->counts.packets++;
     q->counts.bytes += len;
@@ -211,7 +243,7 @@ uint64_t plait_fair_next_deadline(const struct plait_fair *f)
 {
     if (f->round_count == 0)
         return PLAIT_NEVER;
-    return f->rate > 0 ? f->next_free : 0;
+    return plait_max_u64(f->rate > 0 ? f->next_free : 0, f->seat.line != NULL ? f->turn : 0);
 }
 
 void plait_fair_drop_flow(struct plait_fair *f, unsigned flow)

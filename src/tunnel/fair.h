@@ -1,6 +1,6 @@
 /*
  * What a link carries for others: a queue for each of them, served by deficit round robin (Shreedhar and Varghese
- * 1995), at a rate that its owner sets. Whoever asks for less than his share gets it without waiting; whoever asks for
+ * 1995), at a rate that its owner sets, or as the line comes free. Whoever asks for less than his share gets it without waiting; whoever asks for
  * more shares what is left with the others alike, whatever the sizes of their packets.
  *
  * A packet that has waited for longer than PLAIT_FAIR_WAIT and two rounds, or for which there is no room, is dropped: the ends of
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "line.h"
 #include "units.h"
 
 #define PLAIT_FAIR_FLOWS_MAX 64u
@@ -31,11 +32,14 @@ PLAIT_MUST_USE int plait_fair_new(unsigned packets, size_t room, struct plait_fa
 void plait_fair_free(struct plait_fair *f); /* NULL is harmless */
 /* Bytes a second, of whole IP packets where `overhead` is that of the line; 0 = no limit. */
 void plait_fair_set_rate(struct plait_fair *f, uint64_t now, double rate, unsigned overhead);
+/* What leaves goes over this line, behind its owner's packets and as fast as it carries (line.h), within the rate that
+ * is set; NULL: no more. Borrows it. */
+void plait_fair_set_line(struct plait_fair *f, struct plait_line *line);
 /* Copies. PLAIT_ERR_ARG for a flow that cannot be, PLAIT_ERR_LIMIT where it is dropped (and counted). */
 int plait_fair_push(struct plait_fair *f, uint64_t now, unsigned flow, const uint8_t *bytes, size_t len);
 /* The next packet that may leave now: its length, copied to `out` (with room for the longest), or 0. */
 size_t plait_fair_poll(struct plait_fair *f, uint64_t now, unsigned *flow, uint8_t *out);
-/* When the next one may leave; PLAIT_NEVER for none. */
+/* When the next one may leave, as of the last poll; PLAIT_NEVER for none. */
 uint64_t plait_fair_next_deadline(const struct plait_fair *f);
 /* Throws away what waits of a flow, and its counts. */
 void plait_fair_drop_flow(struct plait_fair *f, unsigned flow);

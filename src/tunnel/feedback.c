@@ -298,4 +298,5 @@ void plait_feedback_recv(struct plait_bond *b, uint64_t now, unsigned path, cons
             on_report(b, now, d, &r, r.path == path);
     set_target(b);
     set_even(b);
+    plait_seat_judge(b, now);
 }

@@ -12,6 +12,9 @@
  * was given least lately, on all lines together: who has a line of his own has less of the others', until all have the
  * same. Nobody waits for one who does not want the line: a seat counts as wanting while its user, when last asked,
  * had packets left and was not allowed to send here. Guests get FLOOR of the line in any case.
+ *
+ * A forwarder hears nothing of what it carries for others. Its own datagrams among them tell it all the same; when it
+ * has nothing to send it sounds the line with small ones.
  */
 #include "line.h"
 
@@ -20,15 +23,19 @@
 
 #include "units.h"
 
-#define FLOOR   0.02
-#define CREDIT  (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
-#define RETRY   (1 * PLAIT_MS)  /* one who is not next asks again */
-#define GRACE   (5 * PLAIT_MS)  /* who is next but does not come for so long is passed over */
-#define ACTIVE  (50 * PLAIT_MS) /* one who wanted to send counts for so long */
-#define FADE    (300 * PLAIT_MS)
-#define STEP    (2 * PLAIT_MS)
-#define QUANTUM 1500.0 /* differences in service that do not matter */
-#define BASE_NS (5 * PLAIT_S)
+#define FLOOR       0.02
+#define CREDIT      (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
+#define RETRY       (1 * PLAIT_MS)  /* one who is not next asks again */
+#define GRACE       (5 * PLAIT_MS)  /* who is next but does not come for so long is passed over */
+#define ACTIVE      (50 * PLAIT_MS) /* one who wanted to send counts for so long */
+#define FADE        (300 * PLAIT_MS)
+#define STEP        (2 * PLAIT_MS)
+#define QUANTUM     1500.0          /* differences in service that do not matter */
+#define SOUND       (20 * PLAIT_MS) /* how often a line is listened to that carries for others only */
+#define SOUND_BYTES 150.0           /* there and back */
+#define SOUND_SHARE 0.01
+#define UNHEARD     3000.0
+#define BASE_NS     (5 * PLAIT_S)
 
 void plait_line_init(struct plait_line *l, double rate)
 {
@@ -51,6 +58,12 @@ void plait_line_sit(struct plait_line *l, struct plait_line_seat *s, struct plai
         l->seats = s;
     }
     s->owner = owner;
+}
+
+void plait_line_sit_mute(struct plait_line *l, struct plait_line_seat *s, struct plait_line_user *user)
+{
+    plait_line_sit(l, s, user, false);
+    s->mute = true;
 }
 
 void plait_line_leave(struct plait_line_seat *s)
@@ -169,6 +182,15 @@ void plait_line_note(struct plait_line_seat *s, uint64_t now, bool has_more, uin
 
 /* ---- sending ---- */
 
+uint64_t plait_line_sound_at(const struct plait_line_seat *s)
+{
+    const struct plait_line *l = s->line;
+
+    if (l == NULL || s->mute || l->unheard < UNHEARD)
+        return PLAIT_NEVER;
+    return l->spoke_at + plait_max_u64(SOUND, plait_time_to_carry(SOUND_BYTES / SOUND_SHARE, l->rate.rate));
+}
+
 /* Those who were next and did not come. */
 static void pass_over(struct plait_line_seat *s, uint64_t now)
 {
@@ -183,6 +205,8 @@ void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bo
 
     pass_over(s, now);
     l->sent += bytes;
+    l->unheard = s->mute ? l->unheard + bytes : 0;
+    l->spoke_at = s->mute ? l->spoke_at : now;
     l->next_free = plait_add_sat(plait_max_u64(l->next_free, plait_since(now, CREDIT)),
                                  plait_time_to_carry(bytes, pace));
     if (!s->owner) /* what they had while nobody else wanted it does not count */

@@ -27,6 +27,8 @@ struct plait_line {
     int64_t delay_ns;              /* least queue that was told of since */
     uint64_t next_free;            /* the pacer's */
     uint64_t guest_free;           /* and that of what guests get in any case */
+    double unheard;                /* bytes that mute seats have sent since another one has sent something, */
+    uint64_t spoke_at;             /* and when that was */
     struct plait_line_seat *seats; /* borrows: a list */
 };
 
@@ -46,6 +48,7 @@ struct plait_line_seat {
     struct plait_line *line; /* borrows; NULL = the path has its line for itself */
     struct plait_line_user *user;
     struct plait_line_seat *next;
+    bool mute;                    /* what it sends is never reported */
     bool owner;                   /* goes first */
     bool wants;                   /* had something to send and could not, when it was asked last */
     uint64_t wanted_at;           /* when that was last so */
@@ -74,6 +77,8 @@ void plait_line_done(struct plait_line *l);
 /* Takes a seat, or changes what it is. The seat and the user have to stay where they are. */
 void plait_line_sit(struct plait_line *l, struct plait_line_seat *s, struct plait_line_user *user,
                     bool owner);
+/* What this seat sends is carried for somebody else: nobody reports to us of it. */
+void plait_line_sit_mute(struct plait_line *l, struct plait_line_seat *s, struct plait_line_user *user);
 /* Gives it up; harmless where there is none. */
 void plait_line_leave(struct plait_line_seat *s);
 /* The path behind the seat was silent or begins anew: what was on the way says nothing. */
@@ -84,6 +89,9 @@ uint64_t plait_line_turn(struct plait_line_seat *s, uint64_t now);
 double plait_line_share(struct plait_line_seat *s, uint64_t now);
 /* Asked after the last datagram of a round: has the user anything left for this path? `free_at` is its turn. */
 void plait_line_note(struct plait_line_seat *s, uint64_t now, bool has_more, uint64_t free_at);
+/* When this seat should send something, be it for its report alone: others send what is never reported.
+ * PLAIT_NEVER: no need. */
+uint64_t plait_line_sound_at(const struct plait_line_seat *s);
 /* The seat has sent so much; `data` where it counts as somebody's traffic. */
 void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bool data);
 void plait_line_on_train(struct plait_line_seat *s, uint64_t now, double rate);

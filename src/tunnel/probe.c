@@ -284,6 +284,13 @@ static void on_train_answer(struct plait_path *p, uint64_t now, const struct pla
         consider_train(p, rate);
 }
 
+void plait_probe_train(struct plait_path *p)
+{
+    p->trains = 0;
+    p->train_rate = 0;
+    begin_train(p, TRAIN);
+}
+
 static void come_up(struct plait_bond *b, uint64_t now, struct plait_path *p)
 {
     bool first = p->state == PLAIT_BOND_PATH_UNKNOWN;
@@ -293,10 +300,8 @@ static void come_up(struct plait_bond *b, uint64_t now, struct plait_path *p)
     p->state = PLAIT_BOND_PATH_UP;
     p->probes_open = 0;
     p->probe_at = now + pause_ns(p, now);
-    if (first && p->trains == 0 && p->config.rate_hint <= 0) {
-        p->train_rate = 0;
-        begin_train(p, TRAIN);
-    }
+    if (first && p->trains == 0 && p->config.rate_hint <= 0)
+        plait_probe_train(p);
     (void)b;
 }
 

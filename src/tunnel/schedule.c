@@ -84,7 +84,7 @@ static unsigned collect(struct plait_bond *b, uint64_t now, const struct plait_p
 
     for (unsigned i = 0; i < b->paths_end; i++) {
         struct plait_path *p = &b->paths[i];
-        if (p->config.backup != backups || !is_usable(b, p, head))
+        if (p->config.backup != backups || p->scanty || !is_usable(b, p, head))
             continue;
         c[n].path = i;
         c[n].arrival = plait_path_arrival(p, now, plait_path_line(p, head->len + PLAIT_DATAGRAM_DATA_BYTES));

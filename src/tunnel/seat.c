@@ -1,6 +1,12 @@
 /* What joins a bond's paths to the lines that they share with those of other bonds (line.h). */
 #include "bond_int.h"
 
+#define SCANTY       0.04 /* of what all paths carry: not worth the disorder */
+#define SCANTY_LOSSY 0.15 /* with */
+#define SCANTY_LOSS  0.01 /* and losses, as behind a forwarder who has others to carry for */
+#define SCANTY_LEAVE 0.20 /* to be worth it again */
+#define TRY_NS       (5 * PLAIT_S)
+
 void plait_bond_path_line(struct plait_bond *b, unsigned path, struct plait_line *line, bool owner)
 {
     if (path >= b->paths_end || b->paths[path].state == PLAIT_BOND_PATH_NONE)
@@ -37,6 +43,60 @@ void plait_seat_note(struct plait_bond *b, uint64_t now)
             plait_line_note(&p->seat, now,
                             any && p->limit_free <= now && plait_path_carries(p) && !plait_path_is_stuffed(p),
                             p->next_free);
+    }
+}
+
+/* Sounds a line that only carries for others. */
+bool plait_seat_poll(struct plait_bond *b, uint64_t now, struct plait_bond_datagram *out)
+{
+    for (unsigned i = 0; i < b->paths_end; i++) {
+        struct plait_path *p = &b->paths[i];
+        if (!plait_path_carries(p) || plait_line_sound_at(&p->seat) > now)
+            continue;
+        struct plait_datagram d = {.kind = PLAIT_DATAGRAM_PADDING, .flags = PLAIT_DATAGRAM_ASKS};
+        plait_path_send(b, now, i, &d, NULL, 0, 0, out);
+        return true;
+    }
+    return false;
+}
+
+uint64_t plait_seat_deadline(const struct plait_bond *b)
+{
+    uint64_t at = PLAIT_NEVER;
+
+    for (unsigned i = 0; i < b->paths_end; i++)
+        if (plait_path_carries(&b->paths[i]))
+            at = plait_min_u64(at, plait_line_sound_at(&b->paths[i].seat));
+    return at;
+}
+
+/* The path tries what it carries now with a short train (probe.c). */
+static void try_again(struct plait_path *p, uint64_t now)
+{
+    if (now < p->try_at)
+        return;
+    p->try_at = now + TRY_NS;
+    plait_rate_init(&p->rate, p->rate.rate);
+    p->rate.rate_max = p->config.rate_max;
+    plait_probe_train(p);
+}
+
+void plait_seat_judge(struct plait_bond *b, uint64_t now)
+{
+    double sum = 0;
+
+    for (unsigned i = 0; i < b->paths_end; i++)
+        if (plait_path_carries(&b->paths[i]))
+            sum += b->paths[i].rate.rate;
+    for (unsigned i = 0; i < b->paths_end; i++) {
+        struct plait_path *p = &b->paths[i];
+        double part = p->scanty ? SCANTY_LEAVE : p->rate.loss_base > SCANTY_LOSS ? SCANTY_LOSSY : SCANTY;
+        bool scanty = p->config.carried && plait_path_carries(p) && p->rate.rate < part * sum;
+        if (scanty && !p->scanty)
+            p->try_at = now + TRY_NS;
+        p->scanty = scanty;
+        if (scanty && p->seat.line == NULL && b->queue.packets > 0)
+            try_again(p, now);
     }
 }
 

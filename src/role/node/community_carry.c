@@ -14,6 +14,7 @@
 #define PACKET_ROOM    1500u
 #define OVERHEAD       28u /* IP and UDP, on the line of the uplink */
 #define IDLE           (300 * PLAIT_S)
+#define LINE_RATE_MIN  125000.0 /* bytes/s: a first guess */
 #define ROUNDS_MAX     4
 
 /* What may pass. Everything else is none of a forwarder's business, whoever sends it. */
@@ -195,6 +196,39 @@ uint64_t plait_node_carried_bytes(const struct plait_node *n, unsigned uplink)
 
 /* What is on offer. */
 
+/* The path loses its seat when it is taken away and set again, so this is said every time that one looks. */
+static void sit(struct plait_carry_offer *o)
+{
+    struct plait_node *n = o->community->node;
+
+    plait_bond_path_line(n->peer.bond, o->uplink->path, &n->lines[o->uplink->path].line, true);
+}
+
+static void take_line(struct plait_carry_offer *o)
+{
+    struct plait_node *n = o->community->node;
+    struct plait_carry_line *l = &n->lines[o->uplink->path];
+    struct plait_bond_path_info info;
+
+    plait_bond_path_get(n->peer.bond, n->loop.now, o->uplink->path, &info);
+    if (l->offers++ == 0)
+        plait_line_init(&l->line, info.rate > LINE_RATE_MIN ? info.rate : LINE_RATE_MIN);
+    sit(o);
+    plait_fair_set_line(o->up, &l->line);
+}
+
+static void leave_line(struct plait_carry_offer *o)
+{
+    struct plait_node *n = o->community->node;
+    struct plait_carry_line *l = &n->lines[o->uplink->path];
+
+    plait_fair_set_line(o->up, NULL);
+    if (--l->offers > 0)
+        return;
+    plait_bond_path_line(n->peer.bond, o->uplink->path, NULL, false);
+    plait_line_done(&l->line);
+}
+
 static void close_offer(struct plait_carry_offer *o)
 {
     if (o->uplink == NULL)
@@ -203,6 +237,9 @@ static void close_offer(struct plait_carry_offer *o)
         if (o->flows[i].instance != 0)
             close_flow(&o->flows[i]);
     plait_door_close(&o->door);
+    if (o->has_line)
+        leave_line(o);
+    o->has_line = false;
     plait_fair_free(o->up);
     plait_fair_free(o->down);
     o->up = o->down = NULL;
@@ -228,11 +265,14 @@ static int open_offer(struct plait_carry_offer *o, struct plait_node_community *
         (err = plait_door_open(&o->door, &c->node->loop, &options, on_lan, o)) == PLAIT_OK)
         err = plait_udp_local(&o->door.udp, &local);
     o->uplink = u;
-    if (err != PLAIT_OK)
+    if (err != PLAIT_OK) {
         close_offer(o);
-    else
-        o->port = plait_origin_of(&local).port;
-    return err;
+        return err;
+    }
+    o->port = plait_origin_of(&local).port;
+    take_line(o);
+    o->has_line = true;
+    return PLAIT_OK;
 }
 
 static double least(double a, double b)
@@ -298,6 +338,7 @@ size_t plait_offers_look(struct plait_node_community *c,
         if (o->uplink == NULL && open_offer(o, c, u) != PLAIT_OK)
             continue;
         set_rates(o);
+        sit(o);
         out[count++] = (struct plait_announce_uplink){.id = (uint8_t)i,
                                                       .backup = u->settings.backup,
                                                       .bounded = plait_offers_are_bounded(c),

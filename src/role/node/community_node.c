@@ -97,7 +97,8 @@ static void set_neighbour_path(struct plait_node *n, unsigned path)
         .mtu = (uint16_t)(link != NULL ? plait_min_u64(link->mtu, MTU_MAX) : MTU_MAX),
         .overhead = b->community->family == AF_INET6 ? OVERHEAD_V6 : OVERHEAD_V4,
         .weight = b->uplink.weight_up / WEIGHT_UNIT,
-        .backup = b->uplink.backup};
+        .backup = b->uplink.backup,
+        .carried = true};
     int err = plait_peer_path_set(&n->peer, n->loop.now, path, &config);
 
     if (err != PLAIT_OK)

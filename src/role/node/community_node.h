@@ -21,6 +21,7 @@
 #include "community_settings.h"
 #include "door.h"
 #include "fair.h"
+#include "line.h"
 #include "node_settings.h"
 
 struct plait_node;
@@ -39,6 +40,12 @@ struct plait_carry_flow {
     uint64_t used_at;
 };
 
+/* The line of an uplink of ours, upward, while it is on offer: our own packets go first (tunnel/line.h). */
+struct plait_carry_line {
+    struct plait_line line;
+    unsigned offers; /* of several communities; 0 = it is only ours */
+};
+
 /* An uplink of ours that is on offer in one community. */
 struct plait_carry_offer {
     struct plait_node_community *community;
@@ -46,6 +53,7 @@ struct plait_carry_offer {
     struct plait_door door;      /* on the LAN */
     uint16_t port;               /* of it */
     struct plait_fair *up, *down;
+    bool has_line; /* up has a seat at the uplink's */
     struct plait_carry_flow flows[PLAIT_FAIR_FLOWS_MAX];
     uint64_t up_bytes, down_bytes;
     double up_rate, down_rate; /* what it carries at most now, bytes/s; 0 = whatever there is */

@@ -53,6 +53,7 @@ struct plait_node {
     struct plait_uplink uplinks[PLAIT_NODE_UPLINKS_MAX]; /* number i is path i */
     struct plait_node_community *communities;            /* owned */
     size_t community_count;
+    struct plait_carry_line lines[PLAIT_NODE_UPLINKS_MAX]; /* number i: of uplink i */
     bool tell_again; /* the hub has not been told of the last change of neighbours */
     struct plait_neighbour
         neighbours[PLAIT_NODE_UPLINKS_MAX]; /* number i is path i, where uplink i is not used */
