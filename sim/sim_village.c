@@ -42,6 +42,7 @@ struct village {
     const struct plait_sim_village_row *row;
     struct plait_sim_events events;
     struct plait_sim_link link[2][PLAIT_SIM_UPLINKS_MAX]; /* by the sending side; of all tunnels */
+    struct plait_sim_step steps[PLAIT_SIM_UPLINKS_MAX][PLAIT_SIM_UPLINK_STEPS];
     unsigned lines;
     struct plait_line shared[PLAIT_SIM_UPLINKS_MAX];    /* the same, as the hub sees them */
     struct plait_sim_tunnel_row *rows;                  /* owns: one for each terminal */
@@ -76,6 +77,10 @@ static void lay_line(struct village *v, unsigned side, unsigned i)
         .seed = v->row->seed * 64 + 32 + i * 2 + side,
     };
 
+    c.steps = v->steps[i];
+    for (unsigned s = 0; down && s < PLAIT_SIM_UPLINK_STEPS && u->step[s].at_ms > 0; s++)
+        v->steps[i][c.steps_n++] = (struct plait_sim_step){
+            PLAIT_SIM_TUNNEL_READY_NS + ms(u->step[s].at_ms), (uint64_t)(u->step[s].mbit * BYTES_PER_MBIT)};
     plait_sim_link_init(&v->link[side][i], &v->events, &c);
 }
 

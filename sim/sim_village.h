@@ -20,7 +20,7 @@ struct plait_sim_terminal {
 };
 
 struct plait_sim_village_row {
-    struct plait_sim_uplink line[PLAIT_SIM_UPLINKS_MAX]; /* without steps, outages and `behind` */
+    struct plait_sim_uplink line[PLAIT_SIM_UPLINKS_MAX]; /* without outages, bursts and `behind` */
     struct plait_sim_terminal terminal[PLAIT_SIM_TERMINALS_MAX];
     unsigned terminals;
     double seconds, late_us;

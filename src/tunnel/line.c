@@ -25,6 +25,9 @@
 
 #define FLOOR       0.02
 #define CREDIT      (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
+#define LATE        (12 * PLAIT_MS) /* or so much, where it is known that packets were kept waiting */
+#define FALL        0.8             /* a rate that falls by so much is doubted */
+#define FALL_PAUSE  (100 * PLAIT_MS)
 #define RETRY       (1 * PLAIT_MS)  /* one who is not next asks again */
 #define GRACE       (5 * PLAIT_MS)  /* who is next but does not come for so long is passed over */
 #define ACTIVE      (50 * PLAIT_MS) /* one who wanted to send counts for so long */
@@ -207,7 +210,7 @@ void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bo
     l->sent += bytes;
     l->unheard = s->mute ? l->unheard + bytes : 0;
     l->spoke_at = s->mute ? l->spoke_at : now;
-    l->next_free = plait_add_sat(plait_max_u64(l->next_free, plait_since(now, CREDIT)),
+    l->next_free = plait_add_sat(plait_max_u64(l->next_free, plait_since(now, s->wants ? LATE : CREDIT)),
                                  plait_time_to_carry(bytes, pace));
     if (!s->owner) /* what they had while nobody else wanted it does not count */
         l->guest_free = plait_min_u64(plait_max_u64(l->guest_free, plait_since(now, CREDIT)) +
@@ -277,9 +280,15 @@ void plait_line_on_report(struct plait_line_seat *s, uint64_t now, const struct 
                                        .sent = r->line_sent,
                                        .arrived = r->line_sent - l->lost,
                                        .delay_ns = l->delay_ns};
+    double was = l->rate.rate;
+
     l->heard = r->line_sent;
     l->delay_ns = INT64_MAX;
     l->rate.rtt_ns = r->rtt_ns;
     plait_rate_on_sample(&l->rate, now, &sample, l->sent);
+    if (l->rate.rate < FALL * was) { /* that may have been a moment's weakness */
+        l->rate.probe_pause_ns = FALL_PAUSE;
+        l->rate.probe_next = now + plait_max_u64(FALL_PAUSE, 2 * r->rtt_ns);
+    }
     repace(l, now, before);
 }

@@ -5,6 +5,8 @@
         mbit, rtt, .up_mbit = up                                                                             \
     }
 #define THREE  L(30, 30, 10), L(30, 30, 10), L(30, 30, 10)
+/* For a moment nothing passes: the sender, the line or the receiver did not get to it. */
+#define STALL {30, 30, .up_mbit = 10, .queue_ms = 100, .step = {{6000, 0}, {6070, 30}, {8000, 0}, {8100, 30}}}
 #define UNLIKE L(16, 40, 2), L(6, 25, 1), L(40, 60, 10)
 #define FIBRE  L(100, 10, 50), L(100, 10, 50), L(100, 10, 50)
 
@@ -47,6 +49,9 @@ const struct village_scenario village_scenarios[] = {
     {"two-late-bbr", {{THREE}, {T(1, BBR(0)), T(2, BBR(.start_ms = 4000)), IDLE(3)}, 3, .seconds = 16}, .ratio = 1.1, .all = 0.8},
     {"two-far-apart", {{THREE}, {{.line = 1, .inner = {CUBIC(0)}}, {.line = 2, .lan_ms = 10, .inner = {CUBIC(0)}}, IDLE(3)}, 3, .seconds = 16}, .ratio = 1.1, .own = 0.95, .all = 0.8},
     {"two-fibre", {{FIBRE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 8}, .ratio = 1.1, .own = 0.95, .all = 0.8},
+
+    {"two-stall", {{STALL, STALL, STALL}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 12}, .ratio = 1.1, .own = 0.95, .all = 0.8},
+    {"one-stall", {{STALL, STALL, STALL}, {T(1, CUBIC(0)), IDLE(2), IDLE(3)}, 3, .seconds = 12}, .all = 0.8},
 
     /* ---- all at once ---- */
     {"all-cubic", {{THREE}, {T(1, CUBIC(0), PING), T(2, CUBIC(0), PING), T(3, CUBIC(0), PING)}, 3, .seconds = 14}, .ratio = 1.1, .own = 0.95, .all = 0.85},
