@@ -79,8 +79,8 @@ static void lay_line(struct village *v, unsigned side, unsigned i)
 
     c.steps = v->steps[i];
     for (unsigned s = 0; down && s < PLAIT_SIM_UPLINK_STEPS && u->step[s].at_ms > 0; s++)
-        v->steps[i][c.steps_n++] = (struct plait_sim_step){
-            PLAIT_SIM_TUNNEL_READY_NS + ms(u->step[s].at_ms), (uint64_t)(u->step[s].mbit * BYTES_PER_MBIT)};
+        v->steps[i][c.steps_n++] = (struct plait_sim_step){PLAIT_SIM_TUNNEL_READY_NS + ms(u->step[s].at_ms),
+                                                           (uint64_t)(u->step[s].mbit * BYTES_PER_MBIT)};
     plait_sim_link_init(&v->link[side][i], &v->events, &c);
 }
 
@@ -100,6 +100,7 @@ static void make_row(struct village *v, unsigned n)
         r->uplink[i] = (struct plait_sim_uplink){.mbit = t->lan_mbit > 0 ? t->lan_mbit : LAN_MBIT,
                                                  .rtt_ms = t->line == i + 1 ? 0.002 : 2 * lan_ms,
                                                  .queue_ms = LAN_QUEUE_MS,
+                                                 .loss = t->line == i + 1 ? 0 : t->lan_loss,
                                                  .weight = v->row->line[i].weight,
                                                  .limit = v->row->line[i].limit,
                                                  .backup = v->row->line[i].backup,

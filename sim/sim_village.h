@@ -15,7 +15,8 @@
 struct plait_sim_terminal {
     unsigned line;   /* its own, from 1; 0 = none */
     double lan_ms;   /* one way, to the LAN; 0 = 0.2 */
-    double lan_mbit; /* both ways; 0 = 1000 */
+    double lan_mbit; /* both ways, of each path; 0 = 1000 */
+    double lan_loss;
     struct plait_sim_inner inner[2];
 };
 

@@ -13,6 +13,10 @@
  * same. Nobody waits for one who does not want the line: a seat counts as wanting while its user, when last asked,
  * had packets left and was not allowed to send here. Guests get FLOOR of the line in any case.
  *
+ * Somebody may have a narrower place on his way than the line, be it the air of his room. He would take the line's
+ * estimate down with him; so who waits for long, or waits and loses, where others do not, paces himself for a while, and
+ * is no witness of the line.
+ *
  * A forwarder hears nothing of what it carries for others. Its own datagrams among them tell it all the same; when it
  * has nothing to send it sounds the line with small ones.
  */
@@ -23,22 +27,28 @@
 
 #include "units.h"
 
-#define FLOOR       0.02
-#define CREDIT      (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
-#define LATE        (12 * PLAIT_MS) /* or so much, where it is known that packets were kept waiting */
-#define FALL        0.8             /* a rate that falls by so much is doubted */
-#define FALL_PAUSE  (100 * PLAIT_MS)
-#define RETRY       (1 * PLAIT_MS)  /* one who is not next asks again */
-#define GRACE       (5 * PLAIT_MS)  /* who is next but does not come for so long is passed over */
-#define ACTIVE      (50 * PLAIT_MS) /* one who wanted to send counts for so long */
-#define FADE        (300 * PLAIT_MS)
-#define STEP        (2 * PLAIT_MS)
-#define QUANTUM     1500.0          /* differences in service that do not matter */
-#define SOUND       (20 * PLAIT_MS) /* how often a line is listened to that carries for others only */
-#define SOUND_BYTES 150.0           /* there and back */
-#define SOUND_SHARE 0.01
-#define UNHEARD     3000.0
-#define BASE_NS     (5 * PLAIT_S)
+#define FLOOR         0.02
+#define CREDIT        (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
+#define LATE          (12 * PLAIT_MS) /* or so much, where it is known that packets were kept waiting */
+#define FALL          0.8             /* a rate that falls by so much is doubted */
+#define FALL_PAUSE    (100 * PLAIT_MS)
+#define RETRY         (1 * PLAIT_MS)  /* one who is not next asks again */
+#define GRACE         (5 * PLAIT_MS)  /* who is next but does not come for so long is passed over */
+#define ACTIVE        (50 * PLAIT_MS) /* one who wanted to send counts for so long */
+#define FADE          (300 * PLAIT_MS)
+#define STEP          (2 * PLAIT_MS)
+#define QUANTUM       1500.0          /* differences in service that do not matter */
+#define SOUND         (20 * PLAIT_MS) /* how often a line is listened to that carries for others only */
+#define SOUND_BYTES   150.0           /* there and back */
+#define SOUND_SHARE   0.01
+#define UNHEARD       3000.0
+#define SPAN          (300 * PLAIT_MS)
+#define DOUBTS_MAX    3
+#define APART         (30 * PLAIT_S)
+#define APART_QUEUE   (60 * PLAIT_MS)
+#define APART_LOSS    0.04
+#define WITNESS_BYTES 30000.0
+#define BASE_NS       (5 * PLAIT_S)
 
 void plait_line_init(struct plait_line *l, double rate)
 {
@@ -243,8 +253,13 @@ void plait_line_on_train(struct plait_line_seat *s, uint64_t now, double rate)
 
 static void count_losses(struct plait_line_seat *s, const struct plait_line_report *r)
 {
-    if (s->marked)
-        s->line->lost += (r->sent - s->sent) - (r->arrived - s->arrived);
+    double lost = (r->sent - s->sent) - (r->arrived - s->arrived);
+
+    if (s->marked) {
+        s->span_sent += r->sent - s->sent;
+        s->span_lost += lost;
+        s->line->lost += plait_line_is_apart(s) ? 0 : lost;
+    }
     s->marked = true;
     s->sent = r->sent;
     s->arrived = r->arrived;
@@ -263,6 +278,48 @@ static uint64_t delayed(struct plait_line_seat *s, uint64_t now, int64_t took_ns
     return (uint64_t)(took_ns - (s->base[0] < s->base[1] ? s->base[0] : s->base[1]));
 }
 
+/* Whether this seat waits, or loses, where the other one does not. */
+static bool is_worse(const struct plait_line_seat *s, const struct plait_line_seat *other)
+{
+    if (plait_since(s->told_queue_ns, other->told_queue_ns) > APART_QUEUE)
+        return true;
+    return s->told_sent > WITNESS_BYTES && other->told_sent > WITNESS_BYTES && s->told_loss > APART_LOSS &&
+           s->told_loss > 3 * other->told_loss;
+}
+
+static bool is_doubtful(const struct plait_line_seat *s, uint64_t now)
+{
+    for (const struct plait_line_seat *o = s->line->seats; o != NULL; o = o->next)
+        if (o != s && !plait_line_is_apart(o) && o->told_at != 0 && plait_since(now, o->told_at) < 3 * SPAN &&
+            is_worse(s, o))
+            return true;
+    return false;
+}
+
+static void judge(struct plait_line_seat *s, uint64_t now, const struct plait_line_report *r)
+{
+    s->queue_ns = plait_min_u64(s->queue_ns, r->queue_ns > 0 ? (uint64_t)r->queue_ns : 0);
+    if (plait_since(now, s->apart_until) > 0)
+        s->apart_until = 0;
+    if (plait_since(now, s->span_since) < SPAN)
+        return;
+    s->told_queue_ns = s->queue_ns;
+    s->told_sent = s->span_sent;
+    s->told_loss = s->span_sent > 0 ? s->span_lost / s->span_sent : 0;
+    s->told_at = now;
+    if (is_doubtful(s, now))
+        s->doubts += 2;
+    else if (s->doubts > 0)
+        s->doubts--;
+    if (s->doubts >= DOUBTS_MAX) {
+        s->apart_until = now + APART;
+        s->doubts = 0;
+    }
+    s->span_since = now;
+    s->queue_ns = PLAIT_NEVER;
+    s->span_sent = s->span_lost = 0;
+}
+
 void plait_line_on_report(struct plait_line_seat *s, uint64_t now, const struct plait_line_report *r)
 {
     struct plait_line *l = s->line;
@@ -270,6 +327,9 @@ void plait_line_on_report(struct plait_line_seat *s, uint64_t now, const struct 
     double before = plait_rate_pace(&l->rate);
 
     count_losses(s, r);
+    judge(s, now, r);
+    if (plait_line_is_apart(s))
+        return;
     if (r->queue_ns < l->delay_ns)
         l->delay_ns = r->queue_ns;
     if (r->line_sent <= l->heard)

@@ -57,6 +57,11 @@ struct plait_line_seat {
     double sent, arrived;
     int64_t base[2]; /* least delays of single datagrams, of the present seconds and those before */
     uint64_t base_since;
+    /* what is told of it in a span of time, and was told in the last one */
+    uint64_t span_since, queue_ns, told_queue_ns, told_at;
+    double span_sent, span_lost, told_sent, told_loss;
+    unsigned doubts;
+    uint64_t apart_until; /* something but the line holds it back: until then it is none of its witnesses */
 };
 
 /* A report of what came of one seat's datagrams. Times of the two clocks are never mixed. */
@@ -83,6 +88,12 @@ void plait_line_sit_mute(struct plait_line *l, struct plait_line_seat *s, struct
 void plait_line_leave(struct plait_line_seat *s);
 /* The path behind the seat was silent or begins anew: what was on the way says nothing. */
 void plait_line_interrupt(struct plait_line_seat *s);
+
+/* Its way has a narrower place than the line: it paces itself by its own estimate, and takes its turns all the same. */
+static inline bool plait_line_is_apart(const struct plait_line_seat *s)
+{
+    return s->apart_until != 0;
+}
 
 /* When the seat may send, and what it can count upon. */
 uint64_t plait_line_turn(struct plait_line_seat *s, uint64_t now);

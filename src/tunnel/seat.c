@@ -29,7 +29,8 @@ void plait_seat_look(struct plait_bond *b, uint64_t now)
         if (p->seat.line == NULL)
             continue;
         p->next_free = plait_max_u64(plait_line_turn(&p->seat, now), p->limit_free);
-        p->rate.rate = plait_line_share(&p->seat, now);
+        if (!plait_line_is_apart(&p->seat))
+            p->rate.rate = plait_line_share(&p->seat, now);
     }
 }
 
@@ -103,9 +104,11 @@ void plait_seat_judge(struct plait_bond *b, uint64_t now)
 void plait_seat_charge(struct plait_path *p, uint64_t now, double bytes, bool data)
 {
     plait_line_charge(&p->seat, now, bytes, data);
-    if (p->rate.rate_max > 0)
+    double limit = plait_line_is_apart(&p->seat) ? plait_rate_pace(&p->rate) : p->rate.rate_max;
+
+    if (limit > 0)
         p->limit_free = plait_max_u64(p->limit_free, plait_since(now, PLAIT_BOND_CREDIT_NS)) +
-                        plait_time_to_carry(bytes, p->rate.rate_max);
+                        plait_time_to_carry(bytes, limit);
     p->next_free = plait_max_u64(p->seat.line->next_free, p->limit_free);
 }
 
@@ -124,6 +127,8 @@ void plait_seat_measure(struct plait_path *p, uint64_t now, const struct plait_r
     };
 
     plait_line_on_report(&p->seat, now, &r);
+    if (plait_line_is_apart(&p->seat))
+        return;
     p->rate.rate = plait_line_share(&p->seat, now);
     p->rate.limited = line->limited;
     p->rate.ceiling = line->ceiling;

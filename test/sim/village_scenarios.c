@@ -48,6 +48,9 @@ const struct village_scenario village_scenarios[] = {
     {"two-late", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(.start_ms = 4000)), IDLE(3)}, 3, .seconds = 16}, .ratio = 1.1, .all = 0.8},
     {"two-late-bbr", {{THREE}, {T(1, BBR(0)), T(2, BBR(.start_ms = 4000)), IDLE(3)}, 3, .seconds = 16}, .ratio = 1.1, .all = 0.8},
     {"two-far-apart", {{THREE}, {{.line = 1, .inner = {CUBIC(0)}}, {.line = 2, .lan_ms = 10, .inner = {CUBIC(0)}}, IDLE(3)}, 3, .seconds = 16}, .ratio = 1.1, .own = 0.95, .all = 0.8},
+    {"two-one-behind-slow-wifi", {{THREE}, {T(1, CUBIC(0)), {.line = 2, .lan_mbit = 8, .inner = {CUBIC(0)}}, IDLE(3)}, 3, .seconds = 14}, .all = 0.75},
+    {"two-one-with-a-lossy-lan", {{THREE}, {T(1, CUBIC(0)), {.line = 2, .lan_loss = 2, .inner = {CUBIC(0)}}, IDLE(3)}, 3, .seconds = 14}, .all = 0.75},
+    {"one-behind-slow-wifi", {{THREE}, {IDLE(1), {.line = 2, .lan_mbit = 8, .inner = {CUBIC(0)}}, IDLE(3)}, 3, .seconds = 14}},
     {"two-fibre", {{FIBRE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 8}, .ratio = 1.1, .own = 0.95, .all = 0.8},
 
     {"two-stall", {{STALL, STALL, STALL}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 12}, .ratio = 1.1, .own = 0.95, .all = 0.8},
