@@ -113,8 +113,8 @@ static void init_line(struct plait_sim_tunnel *t, unsigned side, unsigned i)
     struct plait_sim_link_config c = {
         .rate = (uint64_t)(mbit * BYTES_PER_MBIT),
         .delay_ns = ms(u->rtt_ms / 2),
-        .held_from_ns = START_NS + SETTLE_NS + ms(u->held.from_ms),
-        .held_to_ns = START_NS + SETTLE_NS + ms(u->held.to_ms),
+        .held_from_ns = PLAIT_SIM_TUNNEL_READY_NS + ms(u->held.from_ms),
+        .held_to_ns = PLAIT_SIM_TUNNEL_READY_NS + ms(u->held.to_ms),
         .held_ns = ms(u->held.by_ms),
         .jitter_ns = ms(u->jitter_ms),
         .reorder = u->reorder,
@@ -238,7 +238,7 @@ static void on_timer(void *ctx, uint64_t now)
     struct plait_sim_tunnel_end *e = ctx;
 
     if (now < e->stalled_until) {
-        plait_sim_event_set(&e->tunnel->events, &e->timer, e->stalled_until + 1000);
+        plait_sim_event_set(e->tunnel->events, &e->timer, e->stalled_until + 1000);
         return;
     }
     plait_bond_on_deadline(e->bond, end_clock(e, now));
@@ -254,11 +254,11 @@ static void on_stall(void *ctx, uint64_t now)
 
     if (e->stalled_until == 0) {
         e->stalled_until = now + 1 + ms(row->stall_ms * plait_prng_unit(prng));
-        plait_sim_event_set(&e->tunnel->events, &e->stall, e->stalled_until);
+        plait_sim_event_set(e->tunnel->events, &e->stall, e->stalled_until);
         return;
     }
     e->stalled_until = 0;
-    plait_sim_event_set(&e->tunnel->events, &e->stall,
+    plait_sim_event_set(e->tunnel->events, &e->stall,
                         now + ms(2 * row->stall_every_ms * plait_prng_unit(prng)));
     while (e->inbox != NULL) {
         struct plait_sim_carried *c = e->inbox;
@@ -301,7 +301,7 @@ static void init_end(struct plait_sim_tunnel *t, unsigned side)
     plait_sim_event_init(&e->timer, on_timer, e);
     plait_sim_event_init(&e->stall, on_stall, e);
     if (row->stall_ms > 0 && !row->untunnelled)
-        plait_sim_event_set(&t->events, &e->stall, t->events.now + SETTLE_NS);
+        plait_sim_event_set(t->events, &e->stall, PLAIT_SIM_TUNNEL_READY_NS);
     if (row->untunnelled)
         return;
     struct plait_bond_config config = {
