@@ -705,6 +705,10 @@ def test_status_for_people(tunnel):
     for who in ("node", "hub"):
         said = t.command("status", "--control", t.folder / (who + ".sock"))
         assert "farm" in said and said.count(": up, ") + said.count(": up <->") >= 3, said
-        for path in (t.status() if who == "node" else t.status("hub")["nodes"][0])["paths"]:
-            for direction in ("up", "down"):  # one of the two is what the other end says
+        def paths(who=who):
+            return (t.status() if who == "node" else t.status("hub")["nodes"][0])["paths"]
+
+        wait_for(lambda: all("capacity" in path[d] for path in paths() for d in ("up", "down")), "what the other end says", 5)
+        for path in paths():
+            for direction in ("up", "down"):
                 assert path[direction]["capacity"] > 0 and path[direction]["loss"] < 0.5, path
