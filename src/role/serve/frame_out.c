@@ -19,6 +19,7 @@
 #define UNSENT_MAX   (2 * PLAIT_MIB)
 #define UNSENT_FIRST (64 * PLAIT_KIB)
 #define TLS_RECORD   ((size_t)16 * 1024)
+#define AHEAD_PART   2u /* of that, what may be put together */
 
 static void set_tcp(const struct plait_frame_out *o, int option, unsigned value)
 {
@@ -73,6 +74,22 @@ void plait_frame_out_begin(struct plait_frame_out *o, const struct plait_frame *
     }
 }
 
+bool plait_frame_out_takes_more(const struct plait_frame_out *o, uint32_t len)
+{
+    uint64_t have = o->head_left + o->left + o->next_bytes;
+
+    return o->tls == NULL && !o->bare && o->text == NULL && o->head_left == sizeof o->head &&
+           o->next_count < PLAIT_FRAME_OUT_AHEAD &&
+           have + sizeof o->head + len <= plait_min_u64(o->lowat / AHEAD_PART, PLAIT_FRAME_PIPE_BYTES);
+}
+
+void plait_frame_out_append(struct plait_frame_out *o, const struct plait_frame *frame, uint64_t offset)
+{
+    assert(o->next_count < PLAIT_FRAME_OUT_AHEAD && plait_frame_out_busy(o));
+    o->next[o->next_count++] = (struct plait_frame_out_next){*frame, offset};
+    o->next_bytes += sizeof o->head + frame->length;
+}
+
 bool plait_frame_out_busy(const struct plait_frame_out *o)
 {
     return o->head_left > 0 || o->left > 0 || o->record > 0;
@@ -93,6 +110,23 @@ void plait_frame_out_end(struct plait_frame_out *o)
         o->ended = shutdown(o->socket, SHUT_WR) == 0;
 }
 
+/* The present frame is out: the next one is the present one, if there is one. */
+static void promote(struct plait_frame_out *o)
+{
+    const struct plait_frame_out_next *next = &o->next[0];
+
+    if (o->next_count == 0)
+        return;
+    int rc = plait_frame_encode(&next->frame, o->head);
+    assert(rc == PLAIT_OK);
+    (void)rc;
+    o->head_left = sizeof o->head;
+    o->left = next->frame.length;
+    o->offset = next->offset;
+    o->next_bytes -= sizeof o->head + o->left;
+    memmove(&o->next[0], &o->next[1], --o->next_count * sizeof *next);
+}
+
 /* So many bytes of the frame have been taken. */
 static void advance(struct plait_frame_out *o, size_t n)
 {
@@ -105,6 +139,8 @@ static void advance(struct plait_frame_out *o, size_t n)
     o->offset += n;
     if (o->text != NULL)
         o->text += n;
+    if (o->head_left == 0 && o->left == 0)
+        promote(o);
 }
 
 static enum plait_frame_out_result refusal_of(int error)
@@ -124,9 +160,42 @@ static ssize_t write_some(struct plait_frame_out *o)
     return sendfile(o->socket, o->file, &offset, o->left);
 }
 
-static enum plait_frame_out_result write_plain(struct plait_frame_out *o)
+/* All frames, nothing of which is out yet, in one go. */
+static ssize_t write_all(struct plait_frame_out *o, struct plait_frame_pipe *pipe)
+{
+    uint8_t head[PLAIT_FRAME_HEADER_BYTES];
+    bool fits = plait_frame_pipe_add(pipe, o->head, sizeof o->head, o->file, o->offset, o->left);
+
+    for (unsigned i = 0; i < o->next_count && fits; i++) {
+        const struct plait_frame_out_next *next = &o->next[i];
+        if (!plait_frame_pipe_fits(pipe, next->frame.length) ||
+            plait_frame_encode(&next->frame, head) != PLAIT_OK)
+            break;
+        fits = plait_frame_pipe_add(pipe, head, sizeof head, o->file, next->offset, next->frame.length);
+    }
+    ssize_t n = fits ? plait_frame_pipe_flush(pipe, o->socket) : 0;
+    int error = errno;
+    plait_frame_pipe_clear(pipe);
+    errno = error;
+    for (size_t left = n > 0 ? (size_t)n : 0, part; left > 0; left -= part) {
+        part = plait_min_u64(left, o->head_left + o->left);
+        advance(o, part);
+    }
+    return n;
+}
+
+static enum plait_frame_out_result write_plain(struct plait_frame_out *o, struct plait_frame_pipe *pipe)
 {
     while (plait_frame_out_busy(o)) {
+        bool several = o->next_count > 0 && o->head_left == sizeof o->head;
+        if (several && plait_frame_pipe_fits(pipe, o->left)) {
+            ssize_t all = write_all(o, pipe);
+            if (all < 0)
+                return refusal_of(errno);
+            if (all == 0)
+                return PLAIT_FRAME_OUT_BROKEN;
+            continue;
+        }
         ssize_t n = write_some(o);
         if (n < 0 && errno == EINTR)
             continue;
@@ -193,9 +262,10 @@ static enum plait_frame_out_result write_tls(struct plait_frame_out *o, uint8_t 
 }
 
 enum plait_frame_out_result plait_frame_out_write(struct plait_frame_out *o,
-                                                  uint8_t room[PLAIT_FRAME_OUT_ROOM])
+                                                  uint8_t room[PLAIT_FRAME_OUT_ROOM],
+                                                  struct plait_frame_pipe *pipe)
 {
-    return o->tls != NULL ? write_tls(o, room) : write_plain(o);
+    return o->tls != NULL ? write_tls(o, room) : write_plain(o, pipe);
 }
 
 /* As the kernel numbers the states of a connection. */
@@ -241,7 +311,7 @@ void plait_frame_out_look(struct plait_frame_out *o, struct plait_frame_out_link
     socklen_t len = sizeof info;
     int queued;
 
-    *link = (struct plait_frame_out_link){.unsent_bytes = o->head_left + o->left};
+    *link = (struct plait_frame_out_link){.unsent_bytes = o->head_left + o->left + o->next_bytes};
     bool known = ioctl(o->socket, SIOCOUTQ, &queued) == 0 && queued >= 0;
     memset(&info, 0, sizeof info);
     if (getsockopt(o->socket, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)

@@ -3,7 +3,8 @@
  *
  * libmicrohttpd has sent the head of the answer and has put the connection aside; until that is taken back the
  * socket, or its TLS session, is ours alone. Payloads go from the file to the socket in the kernel
- * (sendfile(2)); for TLS they are read here. One frame at a time: begin it, then write until it is out.
+ * (sendfile(2)); for TLS they are read here. A frame is begun, then written until it is out; on a fast connection others
+ * may be begun behind it, which go out together (frame_pipe.h).
  *
  * What the kernel keeps unsent is held short (TCP_NOTSENT_LOWAT) by what the connection carries in a few
  * milliseconds, so that a block is bound to a connection no earlier than it has to be.
@@ -17,9 +18,18 @@
 #include <stdint.h>
 
 #include "frame.h"
+#include "frame_pipe.h"
 
 /* What the writing of TLS has to be lent. */
-#define PLAIT_FRAME_OUT_ROOM ((size_t)64 * 1024)
+#define PLAIT_FRAME_OUT_ROOM  ((size_t)64 * 1024)
+/* Frames that may follow the present one. */
+#define PLAIT_FRAME_OUT_AHEAD 15u
+
+/* One that has been begun, and nothing of it is out. */
+struct plait_frame_out_next {
+    struct plait_frame frame;
+    uint64_t offset; /* of its payload in the file */
+};
 
 struct plait_frame_out {
     int socket;           /* borrowed, non-blocking, as the two below */
@@ -39,6 +49,10 @@ struct plait_frame_out {
     uint64_t offset;  /* in the file, of what is left */
     uint32_t left;    /* of the payload */
     size_t record;    /* of head and payload, accepted by TLS and not yet written out; 0 = none */
+    /* Those behind it. */
+    struct plait_frame_out_next next[PLAIT_FRAME_OUT_AHEAD];
+    unsigned next_count;
+    uint64_t next_bytes; /* their heads included */
 };
 
 /* `stall_ms`: after so long without anything being taken the kernel breaks the connection. */
@@ -50,6 +64,11 @@ void plait_frame_out_begin(struct plait_frame_out *o, const struct plait_frame *
                            const char *text);
 /* Whether there is a frame that is not out. */
 bool plait_frame_out_busy(const struct plait_frame_out *o);
+/* Whether a frame of a block of so many bytes may be begun behind those that are not out: together they are a small part
+ * of what the connection carries in the time for which it has unsent bytes. */
+bool plait_frame_out_takes_more(const struct plait_frame_out *o, uint32_t len);
+/* Begins it, or one without payload. There is room. */
+void plait_frame_out_append(struct plait_frame_out *o, const struct plait_frame *frame, uint64_t offset);
 
 enum plait_frame_out_result {
     PLAIT_FRAME_OUT_DONE,   /* the frame is out */
@@ -57,9 +76,11 @@ enum plait_frame_out_result {
     PLAIT_FRAME_OUT_BROKEN, /* the connection, or the file behind a frame that was begun */
 };
 
-/* Writes what the socket takes of the frame. `room` is used for TLS, and free again on return. */
+/* Writes what the socket takes of the frames. `room` is used for TLS, `pipe` (empty) where there are several, and both are
+ * free again on return. */
 enum plait_frame_out_result plait_frame_out_write(struct plait_frame_out *o,
-                                                  uint8_t room[PLAIT_FRAME_OUT_ROOM]);
+                                                  uint8_t room[PLAIT_FRAME_OUT_ROOM],
+                                                  struct plait_frame_pipe *pipe);
 
 /* Nothing follows for the moment, or ever: the kernel sends what it has kept back to fill a packet. */
 void plait_frame_out_flush(struct plait_frame_out *o);

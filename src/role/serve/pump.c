@@ -243,8 +243,8 @@ static uint64_t poll_time(uint64_t rtt_ns)
     return plait_clamp_u64(rtt_ns / 4, POLL_NS_MIN, 25 * PLAIT_MS);
 }
 
-/* Asks the share. Under the lock for no longer than that. */
-static struct plait_share_next ask_share(struct pump *p, struct plait_flow *f)
+/* Asks the share. Under the lock for no longer than that. `ahead`: where there is nothing, it will be asked again. */
+static struct plait_share_next ask_share(struct pump *p, struct plait_flow *f, bool ahead)
 {
     struct plait_frame_out_link look;
     struct plait_share_next next;
@@ -262,7 +262,7 @@ static struct plait_share_next ask_share(struct pump *p, struct plait_flow *f)
         f->looked_at = now;
     }
     plait_share_next(c->share, now, f->conn, &next);
-    if (next.kind == PLAIT_SHARE_WAIT && !c->spoilt && !atomic_load(&p->streams->leaving)) {
+    if (next.kind == PLAIT_SHARE_WAIT && !ahead && !c->spoilt && !atomic_load(&p->streams->leaving)) {
         f->state = FLOW_WAITING;
         c->waiting++;
         c->poll_ns = poll_time(f->rtt_ns);
@@ -275,7 +275,11 @@ static struct plait_share_next ask_share(struct pump *p, struct plait_flow *f)
 /* Begins the next frame. False where there is none. */
 static bool begin_next(struct pump *p, struct plait_flow *f)
 {
-    struct plait_share_next next = ask_share(p, f);
+    if (f->changed) {
+        begin_error(f, PLAIT_FRAME_CODE_CHANGED, changed_text);
+        return true;
+    }
+    struct plait_share_next next = ask_share(p, f, false);
 
     switch (next.kind) {
     case PLAIT_SHARE_BLOCK:
@@ -299,6 +303,27 @@ static bool begin_next(struct pump *p, struct plait_flow *f)
         return false;
     }
     return true;
+}
+
+/* Begins frames behind the one that was begun, as many as may go out with it. */
+static void begin_ahead(struct pump *p, struct plait_flow *f)
+{
+    while (!f->last && !f->changed && plait_frame_out_takes_more(&f->out, f->block_bytes)) {
+        struct plait_share_next next = ask_share(p, f, true);
+        struct plait_frame frame = {PLAIT_FRAME_BLOCK, next.len, next.sequence};
+        if (next.kind == PLAIT_SHARE_WAIT)
+            return;
+        if (next.kind == PLAIT_SHARE_BLOCK) {
+            f->changed = !is_version(f, next.offset + next.len);
+            if (f->changed)
+                return;
+            read_ahead(f, next.offset, next.len);
+        } else {
+            f->last = next.kind == PLAIT_SHARE_END;
+            frame = (struct plait_frame){f->last ? PLAIT_FRAME_END : PLAIT_FRAME_MARK, 0, next.sequence};
+        }
+        plait_frame_out_append(&f->out, &frame, next.offset);
+    }
 }
 
 /* END or ERROR is written: the blocks before it may still have to arrive. */
@@ -342,7 +367,8 @@ static void turn(struct pump *p, struct plait_flow *f)
         }
         if (!busy && !begin_next(p, f))
             return;
-        enum plait_frame_out_result result = plait_frame_out_write(&f->out, p->room);
+        begin_ahead(p, f);
+        enum plait_frame_out_result result = plait_frame_out_write(&f->out, p->room, &p->pipe);
         if (result == PLAIT_FRAME_OUT_DONE)
             continue;
         if (result == PLAIT_FRAME_OUT_BROKEN)
@@ -547,7 +573,7 @@ static void break_off(struct pump *p, struct plait_flow *f)
 
     if (!plait_frame_out_busy(&f->out) && !f->last && !f->hung) {
         begin_error(f, PLAIT_FRAME_CODE_LEAVING, leaving_text);
-        told = plait_frame_out_write(&f->out, p->room) == PLAIT_FRAME_OUT_DONE;
+        told = plait_frame_out_write(&f->out, p->room, &p->pipe) == PLAIT_FRAME_OUT_DONE;
     }
     if (f->state == FLOW_WAITING)
         f->crowd->waiting--;
@@ -627,6 +653,7 @@ int pump_start(struct pump *p, struct plait_streams *s, unsigned crowds_max)
     p->heap_max = crowds_max;
     p->heap = calloc(crowds_max, sizeof(struct crowd *));
     p->room = malloc(PLAIT_FRAME_OUT_ROOM);
+    plait_frame_pipe_init(&p->pipe);
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
     p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->heap == NULL || p->room == NULL)
@@ -654,6 +681,7 @@ void pump_done(struct pump *p)
         close(p->epoll);
     if (p->wake >= 0)
         close(p->wake);
+    plait_frame_pipe_done(&p->pipe);
     pthread_mutex_destroy(&p->inbox_lock);
     free(p->heap);
     free(p->room);

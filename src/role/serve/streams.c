@@ -208,6 +208,7 @@ void plait_streams_enter(struct plait_streams *s, const struct plait_stream_ask 
     f->size = file->size;
     f->mtime_ns = file->mtime_ns;
     f->bare = file->bare;
+    f->block_bytes = ask->block_bytes;
     pump_wake(f->crowd->pump);
     *flow = f;
 }

@@ -39,10 +39,12 @@ struct plait_flow {
     bool bare;
     bool is_open; /* in the share, still */
     enum flow_state state;
-    bool hung;   /* the peer has gone */
-    bool last;   /* the frame that is being written is END or ERROR */
-    bool failed; /* and it is ERROR */
-    bool whole;  /* OVER: it ended with END or ERROR */
+    bool hung;            /* the peer has gone */
+    bool last;            /* the frame that is being written is END or ERROR */
+    bool failed;          /* and it is ERROR */
+    bool changed;         /* the file is not what it was: ERROR is what follows */
+    uint32_t block_bytes; /* of the group */
+    bool whole;           /* OVER: it ended with END or ERROR */
     uint64_t rtt_ns;
     uint64_t looked_at; /* at the socket and the file */
     uint64_t ahead;     /* of the file, so far was asked to be read ahead */
@@ -90,7 +92,8 @@ struct pump {
     struct crowd **heap; /* by `due`; owned */
     size_t heap_count, heap_max;
     uint8_t *room; /* for TLS; owned */
-    uint64_t now;  /* when the lock was last taken */
+    struct plait_frame_pipe pipe;
+    uint64_t now; /* when the lock was last taken */
 };
 
 struct plait_streams {
