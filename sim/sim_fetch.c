@@ -14,6 +14,7 @@
 #define LANES_TOTAL   (PLAIT_SIM_WAYS_MAX * PLAIT_FETCH_LANES_MAX)
 #define READ_BYTES    16384 /* handed to the fetch at once, at most */
 #define EMIT_BYTES    65536 /* taken by the consumer at once, at most */
+#define BEHIND_BYTES  65536 /* that a pipe keeps of what has left */
 #define SPINS_MAX     1000  /* of the fetch's timer in one instant */
 #define LIMIT_NS      (1800 * PLAIT_S)
 #define DRAIN_NS      (2 * 3600 * PLAIT_S)
@@ -65,7 +66,7 @@ struct run {
     struct plait_sim_event timer, consumer;
     uint64_t spin_at;
     unsigned spins;
-    uint64_t kept, kept_at;
+    uint64_t kept, kept_at, prefix;
     bool ended;
     uint8_t buffer[READ_BYTES];
 };
@@ -190,6 +191,12 @@ static void take_events(struct run *r, uint64_t now)
                 r->result->repattern_ns = now;
             tell(r, now, "repattern", e.source, 0, e.bytes);
             break;
+        case PLAIT_FETCH_EV_LIVE:
+            tell(r, now, "is live", e.source, 0, 0);
+            break;
+        case PLAIT_FETCH_EV_LIVE_ENDED:
+            tell(r, now, "closed", e.source, 0, e.bytes);
+            break;
         case PLAIT_FETCH_EV_NO_STREAM:
             r->result->no_stream |= 1u << r->source_server[e.source];
             tell(r, now, "no stream", e.source, 0, 0);
@@ -258,6 +265,7 @@ static void on_head(void *ctx, uint64_t now, const struct plait_sim_http_head *h
                                  .version = head->version,
                                  .strong = head->version != 0,
                                  .takes_part = head->takes_part,
+                                 .live = head->live,
                                  .block_bytes = head->block_bytes};
 
     l->state = LANE_ANSWERED;
@@ -611,8 +619,23 @@ static void note_gap(struct run *r, uint64_t now)
     r->kept_at = now;
 }
 
+/* How long the first byte of those that have come was waited for. */
+static void note_late(struct run *r, uint64_t now, const struct plait_fetch_status *s)
+{
+    uint64_t at = PLAIT_NEVER;
+
+    if (s->prefix_bytes <= r->prefix)
+        return;
+    for (unsigned i = 0; i < r->world.servers; i++)
+        at = plait_min_u64(at, plait_sim_server_has_at(&r->world.server[i].config, r->prefix + 1));
+    r->prefix = s->prefix_bytes;
+    if (plait_to_s(at) * 1e3 >= r->config.late_from_ms)
+        r->result->late_ns = plait_max_u64(r->result->late_ns, plait_since(now, at));
+}
+
 static void note_progress(struct run *r, uint64_t now, const struct plait_fetch_status *s)
 {
+    note_late(r, now, s);
     r->result->dup_bytes = s->dup_bytes;
     r->result->check_bytes = s->check_bytes;
     if (s->kept_bytes == r->kept)
@@ -786,6 +809,8 @@ static void begin(struct run *r)
         .redundant = r->config.redundant,
     };
     plait_sim_store_init(&r->store, r->config.window_bytes);
+    if (r->world.server[0].config.live.rate > 0)
+        r->store.behind = BEHIND_BYTES;
     plait_sim_event_init(&r->timer, on_timer, r);
     plait_sim_event_init(&r->consumer, on_consumer, r);
     for (int i = 0; i < LANES_TOTAL; i++)

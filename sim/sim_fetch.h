@@ -34,6 +34,7 @@ struct plait_sim_fetch_config {
         int server;                  /* counted from 1; 0 = nobody's */
     } resume[PLAIT_SIM_RESUMES_MAX]; /* kept by an earlier run */
     int only_way;                    /* > 0: the other ways do not exist */
+    double late_from_ms;             /* bytes that are written earlier do not count for `late_ns` */
     double calm_ms;                  /* from then on nothing is faulty any more (`resume_ns`) */
     uint64_t limit_ms;               /* the run is stopped then */
     FILE *story;                     /* borrows; what happens is written there; NULL = nowhere */
@@ -50,6 +51,7 @@ struct plait_sim_fetch_result {
     uint64_t fluid_ns;  /* the fluid bound */
     uint64_t stall_ns;  /* the longest time without a kept byte */
     uint64_t resume_ns; /* the same after `calm_ms` */
+    uint64_t late_ns;   /* live: the longest that a byte was waited for, from when some server had it */
     uint64_t reach_max; /* greatest distance of a kept byte from what was emitted */
     uint64_t kept_bytes, dup_bytes, check_bytes;
     uint64_t wire_bytes; /* carried by the lines, downward */

@@ -59,6 +59,15 @@ struct plait_sim_fault {
     uint32_t times; /* how often CLOSE_AFTER, STALL_AFTER and SHORT_BODY happen; 0 = always */
 };
 
+/* A stream that is written while it is served; rate 0 = it is there. */
+struct plait_sim_live {
+    double rate;                  /* bytes/s */
+    uint64_t from_bytes;          /* what there is at the beginning */
+    uint64_t behind_ns;           /* this copy is that much later */
+    uint64_t pause_ns, resume_ns; /* nothing is written between */
+    uint64_t close_ns;            /* from its last byte until it is closed */
+};
+
 struct plait_sim_server_config {
     uint64_t content;
     uint64_t size;
@@ -67,6 +76,7 @@ struct plait_sim_server_config {
     uint64_t conn_rate;  /* body bytes/s of one connection, 0 = no limit */
     uint64_t total_rate; /* of all together, 0 = no limit */
     bool takes_part;     /* in parallel HTTP: one group (stream/share.h), without limits of rates */
+    struct plait_sim_live live;
     struct plait_sim_fault fault[PLAIT_SIM_FAULTS_MAX];
 };
 
@@ -83,7 +93,7 @@ struct plait_sim_server {
     uint32_t used[PLAIT_SIM_FAULTS_MAX]; /* how often each fault has happened */
     struct plait_share *share;           /* owns; NULL until there is a stream */
     uint32_t share_block;
-    struct plait_sim_event share_timer;
+    struct plait_sim_event share_timer, grow_timer;
     uint64_t ticked_ns;
     double credit;
     uint32_t open;    /* connections, as the server sees them */
@@ -113,6 +123,7 @@ struct plait_sim_http_head {
     uint64_t version;       /* 0 = none */
     uint64_t retry_after_s; /* 0 = none */
     bool takes_part;
+    bool live;            /* it is still being written, and `size` what is there */
     uint32_t block_bytes; /* > 0: the body is frames */
     uint64_t at;          /* 409 */
 };
@@ -142,6 +153,11 @@ void plait_sim_server_done(struct plait_sim_server *server);
 /* The content at `offset` as the server has it at a time, and up to where that is so. */
 uint64_t plait_sim_server_content(const struct plait_sim_server *server, uint64_t now, uint64_t offset,
                                   uint64_t *end);
+
+/* How much of a stream that is being written the server has, and whether it is closed. */
+uint64_t plait_sim_server_there(const struct plait_sim_server_config *c, uint64_t now, bool *closed);
+/* When it has that many bytes. */
+uint64_t plait_sim_server_has_at(const struct plait_sim_server_config *c, uint64_t bytes);
 
 /* Opens a connection. The session is owned by the server; it is there until `end` without `open`, or the
  * close. */

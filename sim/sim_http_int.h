@@ -67,6 +67,9 @@ void plait_sim_session_rest(struct plait_sim_session *s, uint64_t now);
 const struct plait_sim_fault *plait_sim_server_fault(const struct plait_sim_server *server,
                                                      enum plait_sim_fault_kind kind);
 
+/* Its validator at that time; 0 = none. */
+uint64_t plait_sim_server_version(const struct plait_sim_server *server, uint64_t now);
+
 /* sim_push.c: answers to requests of streams. False: the server does not take part, nothing was done. */
 bool plait_sim_push_answer(struct plait_sim_session *s, uint64_t now);
 void plait_sim_push_writable(struct plait_sim_session *s, uint64_t now);

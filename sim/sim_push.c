@@ -18,6 +18,7 @@
 #define UNSENT_S        0.02
 #define UNSENT_MIN      (8 * PLAIT_KIB)
 #define UNSENT_MAX      (2 * PLAIT_MIB)
+#define LIVE_NS         (50 * PLAIT_MS) /* between two looks at a file that grows */
 
 static struct plait_sim_session *session_of(struct plait_sim_server *v, int conn)
 {
@@ -175,6 +176,22 @@ static void on_share_timer(void *ctx, uint64_t now)
     pump_all(ctx, now);
 }
 
+/* The file is looked at. */
+static void on_grow_timer(void *ctx, uint64_t now)
+{
+    struct plait_sim_server *v = ctx;
+    bool closed;
+    uint64_t there = plait_sim_server_there(&v->config, now, &closed);
+
+    if (v->share == NULL || (v->open == 0 && !closed))
+        return;
+    if ((closed ? plait_share_finish(v->share, there) : plait_share_grow(v->share, there)) != PLAIT_OK)
+        return;
+    if (!closed)
+        plait_sim_event_set(v->tcp->events, &v->grow_timer, now + LIVE_NS);
+    pump_all(v, now);
+}
+
 void plait_sim_push_leave(struct plait_sim_session *s, uint64_t now)
 {
     int conn = s->share_conn;
@@ -211,7 +228,9 @@ static void open_stream(struct plait_sim_session *s, uint64_t now)
     const struct plait_sim_http_ask *a = &s->ask;
     const struct plait_sim_fault *refuse = plait_sim_server_fault(v, PLAIT_SIM_FAULT_STREAM_STATUS);
     bool all = plait_sim_server_fault(v, PLAIT_SIM_FAULT_STREAM_ALL) != NULL;
-    struct plait_share_config config = {.block_bytes = a->block_bytes, .size = v->config.size};
+    bool closed;
+    uint64_t there = plait_sim_server_there(&v->config, now, &closed);
+    struct plait_share_config config = {.block_bytes = a->block_bytes, .size = there, .live = !closed};
     struct plait_share_request r = {.letter = a->letter,
                                     .span = a->span,
                                     .pattern = a->pattern.len > 0 && !all ? &a->pattern : NULL,
@@ -222,6 +241,8 @@ static void open_stream(struct plait_sim_session *s, uint64_t now)
         v->share = plait_share_new(&config, now);
         v->share_block = a->block_bytes;
     }
+    if (config.live && v->grow_timer.place == 0)
+        plait_sim_event_set(v->tcp->events, &v->grow_timer, now);
     int conn = refuse != NULL                     ? -1
                : v->share_block != a->block_bytes ? PLAIT_ERR_ARG
                                                   : plait_share_open(v->share, now, &r);
@@ -236,8 +257,8 @@ static void open_stream(struct plait_sim_session *s, uint64_t now)
     answer(s, now,
            (struct plait_sim_http_head){.status = 200,
                                         .length = PLAIT_SIM_HTTP_UNKNOWN,
-                                        .size = v->config.size,
-                                        .version = v->config.version,
+                                        .size = closed ? there : PLAIT_SIM_HTTP_UNKNOWN,
+                                        .version = plait_sim_server_version(v, now),
                                         .block_bytes = a->block_bytes});
     s->stream_from = plait_sim_conn_flow(s->conn, PLAIT_SIM_SERVER)->written;
     pump(s, now);
@@ -291,11 +312,13 @@ bool plait_sim_push_answer(struct plait_sim_session *s, uint64_t now)
 void plait_sim_push_init(struct plait_sim_server *v)
 {
     plait_sim_event_init(&v->share_timer, on_share_timer, v);
+    plait_sim_event_init(&v->grow_timer, on_grow_timer, v);
 }
 
 void plait_sim_push_done(struct plait_sim_server *v)
 {
     plait_sim_event_unset(v->tcp->events, &v->share_timer);
+    plait_sim_event_unset(v->tcp->events, &v->grow_timer);
     plait_share_free(v->share);
     v->share = NULL;
 }

@@ -86,13 +86,42 @@ uint64_t plait_sim_server_content(const struct plait_sim_server *v, uint64_t now
     return content;
 }
 
-static uint64_t size_of(const struct plait_sim_server *v)
+uint64_t plait_sim_server_has_at(const struct plait_sim_server_config *c, uint64_t bytes)
 {
-    const struct plait_sim_fault *f = fault(v, PLAIT_SIM_FAULT_WRONG_SIZE);
-    return f != NULL ? f->a : v->config.size;
+    const struct plait_sim_live *v = &c->live;
+
+    if (v->rate <= 0 || bytes <= v->from_bytes)
+        return 0;
+    uint64_t ns = (uint64_t)((double)(bytes - v->from_bytes) / v->rate * 1e9);
+    if (ns > v->pause_ns && v->resume_ns > 0)
+        ns += v->resume_ns - v->pause_ns;
+    return ns + v->behind_ns;
 }
 
-static uint64_t version_of(const struct plait_sim_server *v, uint64_t now)
+uint64_t plait_sim_server_there(const struct plait_sim_server_config *c, uint64_t now, bool *closed)
+{
+    const struct plait_sim_live *v = &c->live;
+    uint64_t ns = plait_since(now, v->behind_ns), all = plait_sim_server_has_at(c, c->size);
+
+    *closed = v->rate <= 0 || now >= all + v->close_ns;
+    if (v->rate <= 0 || now >= all)
+        return c->size;
+    if (v->resume_ns > 0 && ns > v->pause_ns)
+        ns = ns < v->resume_ns ? v->pause_ns : ns - (v->resume_ns - v->pause_ns);
+    return plait_min_u64(c->size, v->from_bytes + (uint64_t)(v->rate * plait_to_s(ns)));
+}
+
+static uint64_t size_of(const struct plait_sim_server *v, bool *live)
+{
+    const struct plait_sim_fault *f = fault(v, PLAIT_SIM_FAULT_WRONG_SIZE);
+    bool closed;
+    uint64_t size = plait_sim_server_there(&v->config, v->tcp->events->now, &closed);
+
+    *live = !closed;
+    return f != NULL ? f->a : size;
+}
+
+uint64_t plait_sim_server_version(const struct plait_sim_server *v, uint64_t now)
 {
     if (fault(v, PLAIT_SIM_FAULT_NO_VERSION) != NULL)
         return 0;
@@ -236,10 +265,14 @@ static bool answer_fault(struct plait_sim_session *s)
 static void answer_whole(struct plait_sim_session *s, uint64_t now)
 {
     struct plait_sim_server *v = s->server;
-    uint64_t size = size_of(v);
+    bool live;
+    uint64_t size = size_of(v, &live);
 
-    s->head = (struct plait_sim_http_head){
-        .status = 200, .length = size, .size = size, .version = version_of(v, now)};
+    s->head = (struct plait_sim_http_head){.live = live,
+                                           .status = 200,
+                                           .length = size,
+                                           .size = size,
+                                           .version = plait_sim_server_version(v, now)};
     s->framed = fault(v, PLAIT_SIM_FAULT_NO_LENGTH) != NULL;
     if (s->framed)
         s->head.length = s->head.size = PLAIT_SIM_HTTP_UNKNOWN;
@@ -250,16 +283,19 @@ static void answer_range(struct plait_sim_session *s, uint64_t now)
 {
     struct plait_sim_server *v = s->server;
     const struct plait_sim_fault *shift = fault(v, PLAIT_SIM_FAULT_WRONG_RANGE);
-    uint64_t size = size_of(v), lo = s->ask.lo + (shift != NULL ? shift->a : 0);
+    bool live;
+    uint64_t size = size_of(v, &live), lo = s->ask.lo + (shift != NULL ? shift->a : 0);
     uint64_t hi = plait_min_u64(size, s->ask.hi);
 
     if (lo >= size || lo >= hi) {
         answer_small(s, 416, 0);
         s->head.size = size;
+        s->head.live = live;
         return;
     }
     s->head = (struct plait_sim_http_head){
-        .status = 206, .length = hi - lo, .lo = lo, .hi = hi, .size = size, .version = version_of(v, now)};
+        .status = 206, .length = hi - lo, .lo = lo, .hi = hi, .size = size, .live = live};
+    s->head.version = live ? plait_sim_server_version(v, now) ^ size : plait_sim_server_version(v, now);
     add_body(s, now, lo, hi - lo);
 }
 

@@ -119,7 +119,7 @@ int plait_sim_store_read(void *ctx, uint64_t offset, uint8_t *bytes, size_t len)
     struct plait_sim_store *s = ctx;
     uint64_t end = offset + len;
 
-    if (s->window > 0 && offset < s->emitted)
+    if (s->window > 0 && offset + s->behind < s->emitted)
         return PLAIT_ERR_NOTFOUND;
     if (!plait_sim_store_has(s, offset, end)) {
         violated(s, "bytes are read that are not kept", offset);

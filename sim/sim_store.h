@@ -20,7 +20,8 @@ struct plait_sim_store {
     struct plait_sim_extent *extent; /* owns; ascending, not touching where the content is the same */
     size_t count, room;
     uint64_t window;     /* bytes kept reach no further than this beyond what was emitted; 0 = no limit */
-    uint64_t emitted;    /* bytes before are gone */
+    uint64_t emitted;    /* bytes before are gone, */
+    uint64_t behind;     /* but for so many of them, which can still be read */
     uint64_t arriving;   /* the content that the bytes being received are of */
     uint64_t kept;       /* bytes kept now, the emitted ones included */
     uint64_t reach_max;  /* greatest distance of a kept byte's end from `emitted` */

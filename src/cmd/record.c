@@ -87,6 +87,7 @@ static json_t *fetch_event(const struct plait_fetch_event *e, double t)
         [PLAIT_FETCH_EV_DIFFERS] = "differs",     [PLAIT_FETCH_EV_CONDEMNED] = "condemned",
         [PLAIT_FETCH_EV_CHANGED] = "changed",     [PLAIT_FETCH_EV_SIZE_DIFFERS] = "size-differs",
         [PLAIT_FETCH_EV_STREAM] = "stream",       [PLAIT_FETCH_EV_REPATTERN] = "repattern",
+        [PLAIT_FETCH_EV_LIVE] = "live",           [PLAIT_FETCH_EV_LIVE_ENDED] = "live-ended",
         [PLAIT_FETCH_EV_NO_STREAM] = "no-stream",
     };
     json_t *o = new_event(names[e->kind], t);
@@ -111,6 +112,7 @@ static json_t *fetch_event(const struct plait_fetch_event *e, double t)
     case PLAIT_FETCH_EV_CONDEMNED:
         set(o, "bytes", bytes_of(e->bytes));
         break;
+    case PLAIT_FETCH_EV_LIVE_ENDED:
     case PLAIT_FETCH_EV_SIZE_DIFFERS:
         set(o, "size", bytes_of(e->bytes));
         break;
@@ -123,6 +125,7 @@ static json_t *fetch_event(const struct plait_fetch_event *e, double t)
         break;
     case PLAIT_FETCH_EV_NO_RANGES:
     case PLAIT_FETCH_EV_CHANGED:
+    case PLAIT_FETCH_EV_LIVE:
     case PLAIT_FETCH_EV_NO_STREAM:
         break;
     }

@@ -279,6 +279,8 @@ void plait_fetch_on_emitted(struct plait_fetch *f, uint64_t now, uint64_t offset
     if (offset > f->emitted)
         f->progress_at = now;
     f->emitted = plait_max_u64(f->emitted, offset);
+    if (f->live.on)
+        live_on_emitted(f);
     f->replan = true;
 }
 
@@ -360,6 +362,8 @@ void plait_fetch_on_deadline(struct plait_fetch *f, uint64_t now)
     }
     paths_on_deadline(f, now);
     steer_on_deadline(f, now);
+    if (f->live.on)
+        live_on_deadline(f, now);
     sizes_decide(f, now);
     checks_after_loss(f, now);
     fetch_check_done(f, now);
@@ -394,6 +398,8 @@ void plait_fetch_get_status(const struct plait_fetch *f, uint64_t now, struct pl
         .dup_bytes = f->dup_bytes,
         .check_bytes = f->check_bytes,
         .rate = rate,
+        .live = f->live.on,
+        .there_bytes = f->live.there,
         .eta_ns = f->size_known ? plait_time_to_carry((double)left, rate) : PLAIT_NEVER,
     };
 }

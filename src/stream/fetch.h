@@ -36,6 +36,9 @@
  * kept, compared, released and taken over like any others, so that streams and ranges mix in one transfer.
  * A path has the letter of its source, together with the other paths of it, unless it was given one of its own.
  *
+ * Live. A stream that is still being written at its sources (they say so in their heads) has no size yet; it is followed
+ * until it is closed. See fetch_live.c for how, and for when it counts as whole.
+ *
  * After any call that takes `now`, call poll_send until it is false and look at next_deadline again. Calls
  * never re-enter. `now` never goes back.
  */
@@ -89,7 +92,8 @@ enum plait_fetch_fail {
     PLAIT_FETCH_FAIL_UNREACHABLE, /* no useful byte for give_up_ns, or no path could ever connect */
     PLAIT_FETCH_FAIL_CONFLICT,    /* two sources differ and nothing decides: conflict_source_a/_b,
                                      conflict_offset */
-    PLAIT_FETCH_FAIL_SIZES,       /* two sources state different sizes and nothing decides */
+    PLAIT_FETCH_FAIL_SIZES, /* two sources state different sizes and nothing decides; or a live stream was
+                                     closed before bytes that are there already */
     PLAIT_FETCH_FAIL_CHANGED, /* the only source changed its version meanwhile, or what was resumed is another */
     PLAIT_FETCH_FAIL_TAINTED,   /* bytes of a condemned source were already emitted */
     PLAIT_FETCH_FAIL_NO_RESUME, /* a source without ranges broke off, and cannot be continued safely */
@@ -110,6 +114,8 @@ struct plait_fetch_status {
     uint64_t check_bytes;  /* received to be compared */
     uint64_t eta_ns;       /* from now, or PLAIT_NEVER */
     double rate;           /* bytes/s, all paths */
+    bool live;             /* it is still being written; the size is not known before it is closed */
+    uint64_t there_bytes;  /* live: so many its sources have now, as far as they have told */
 };
 
 enum plait_fetch_cmd_kind {
@@ -150,11 +156,12 @@ enum plait_fetch_head_kind {
 
 struct plait_fetch_head {
     enum plait_fetch_head_kind kind;
-    uint64_t lo, hi;      /* PARTIAL */
-    uint64_t size;        /* of the whole stream as this source states it, or PLAIT_FETCH_UNKNOWN */
-    uint64_t version;     /* a hash of the validator (strong ETag, else Last-Modified), 0 = none */
-    bool strong;          /* the version comes from a strong validator */
-    bool takes_part;      /* in parallel HTTP */
+    uint64_t lo, hi;  /* PARTIAL */
+    uint64_t size;    /* of the whole stream as this source states it, or PLAIT_FETCH_UNKNOWN */
+    uint64_t version; /* a hash of the validator (strong ETag, else Last-Modified), 0 = none */
+    bool strong;      /* the version comes from a strong validator */
+    bool takes_part;  /* in parallel HTTP */
+    bool live;        /* PARTIAL, UNSATISFIED: it is still being written, and `size` is what is there now */
     uint32_t block_bytes; /* FRAMES */
 };
 
@@ -212,6 +219,8 @@ enum plait_fetch_event_kind {
     PLAIT_FETCH_EV_STREAM,       /* `path` has its first stream, of blocks of `bytes` */
     PLAIT_FETCH_EV_REPATTERN,    /* `source` is slower than was planned: `bytes` go to others */
     PLAIT_FETCH_EV_NO_STREAM, /* `source` is only asked for ranges from now on: it did not do as it was asked */
+    PLAIT_FETCH_EV_LIVE,      /* the stream is still being written at `source` (the first to say so) */
+    PLAIT_FETCH_EV_LIVE_ENDED, /* at `source` it was closed, with `bytes` */
 };
 
 struct plait_fetch_event {

@@ -10,6 +10,7 @@
 #define PACE_BYTES_MIN     (32 * PLAIT_KIB) /* less does not tell a connection's pace */
 #define BUSY_NS            (1 * PLAIT_S)
 #define RETRY_AFTER_NS_MAX (3600 * PLAIT_S)
+#define LIVE_AGAIN_NS      (1 * PLAIT_S)
 
 /* ---- heads ---- */
 
@@ -48,6 +49,8 @@ static bool version_holds(struct plait_fetch *f, struct path *p, const struct pl
 {
     struct source *s = &f->sources[p->source];
 
+    if (f->live.on)
+        return live_version_holds(f, p->source, head);
     if (head->version != 0 && s->version == 0) {
         s->version = head->version;
         s->version_strong = head->strong;
@@ -211,6 +214,25 @@ static enum plait_fetch_verdict on_unsatisfied(struct plait_fetch *f, uint64_t n
     return PLAIT_FETCH_READ;
 }
 
+/* What is still being written, though its size is known, or without ranges: not yet a copy of anything. */
+static enum plait_fetch_verdict come_back(struct plait_fetch *f, int lane, uint64_t now)
+{
+    fetch_drop_answer(f, lane, now);
+    path_back_off(f, lane / PLAIT_FETCH_LANES_MAX, now, LIVE_AGAIN_NS);
+    return PLAIT_FETCH_ABORT;
+}
+
+/* Of a stream that is still being written. */
+static enum plait_fetch_verdict on_live_head(struct plait_fetch *f, uint64_t now, int lane,
+                                             const struct plait_fetch_head *head)
+{
+    if (head->kind == PLAIT_FETCH_HEAD_PARTIAL)
+        return live_on_partial(f, now, lane, head);
+    if (head->kind == PLAIT_FETCH_HEAD_UNSATISFIED)
+        return live_on_unsatisfied(f, now, lane, head);
+    return head->kind == PLAIT_FETCH_HEAD_WHOLE ? come_back(f, lane, now) : fetch_lied(f, lane, now);
+}
+
 enum plait_fetch_verdict plait_fetch_on_head(struct plait_fetch *f, uint64_t now, int lane,
                                              const struct plait_fetch_head *head)
 {
@@ -219,11 +241,18 @@ enum plait_fetch_verdict plait_fetch_on_head(struct plait_fetch *f, uint64_t now
 
     if (l->state != LANE_OPENING || f->fail != PLAIT_FETCH_FAIL_NONE || f->done)
         return fetch_drop_answer(f, lane, now);
+    if (head->live && !f->live.on) {
+        if (f->size_known || head->kind == PLAIT_FETCH_HEAD_WHOLE)
+            return come_back(f, lane, now);
+        live_begin(f, p->source, now);
+    }
     if (!version_holds(f, p, head))
         return fetch_drop_answer(f, lane, now);
     f->sources[p->source].takes_part |= head->takes_part;
     if (l->stream)
         return push_on_head(f, now, lane, head);
+    if (f->live.on)
+        return on_live_head(f, now, lane, head);
     switch (head->kind) {
     case PLAIT_FETCH_HEAD_PARTIAL:
         return on_partial(f, now, lane, head);
@@ -250,7 +279,7 @@ static void keep(struct plait_fetch *f, uint64_t now, struct path *p, uint64_t a
     p->kept_bytes += len;
     p->fails = 0;
     f->sources[p->source].kept_bytes += len;
-    f->progress_at = now;
+    f->progress_at = f->live.moved_at = now;
     check_feed_a(f, now, p->source, at, bytes, len);
 }
 
@@ -268,7 +297,8 @@ void fetch_keep_new(struct plait_fetch *f, uint64_t now, int lane, uint64_t at, 
         } else {
             p->dup_bytes += n;
             f->dup_bytes += n;
-            if ((fetch_lane(f, lane)->whole || e.owner != p->source) &&
+            const struct lane *l = fetch_lane(f, lane);
+            if ((l->whole || l->look || e.owner != p->source) &&
                 !check_again(f, now, p->source, at, bytes, n))
                 return;
         }

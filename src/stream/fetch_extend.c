@@ -16,6 +16,8 @@
 #define GRACE_NS       (300 * PLAIT_MS) /* a letter has its connections to open their windows */
 #define WORTH_NS       (100 * PLAIT_MS)
 #define END_NS         (100 * PLAIT_MS)
+#define RATE_GUESS                                                                                           \
+    1e6 /* bytes/s, of a letter of which nothing is known: while a live stream has brought nothing */
 
 /* ---- extend ---- */
 
@@ -27,10 +29,22 @@ bool push_fits_window(const struct plait_fetch *f, double rate, uint64_t arrival
            plait_to_s(arrival_ns) <= (double)f->config.window_bytes / others;
 }
 
+/* Live: whether nobody else is there either. */
+static bool letters_are_aside(const struct plait_fetch *f, uint64_t now)
+{
+    for (int i = 0; i < f->push.letter_count; i++) {
+        if (f->push.letters[i].up && now >= f->push.letters[i].aside_until && push_is_carried(f, i, true))
+            return false;
+    }
+    return true;
+}
+
 /* Letters as the scheduler sees them; those that may not be given anything have no rate. Time begins at 0. */
 void letters_look(const struct plait_fetch *f, uint64_t now, int whom, double ahead_s,
                   struct plait_sched_path out[LETTERS_MAX])
 {
+    bool all_aside = f->live.on && letters_are_aside(f, now);
+
     for (int i = 0; i < f->push.letter_count; i++) {
         const struct letter *t = &f->push.letters[i];
         bool carried = t->up && source_usable(f, t->source) && (i == whom || push_is_carried(f, i, true));
@@ -38,6 +52,10 @@ void letters_look(const struct plait_fetch *f, uint64_t now, int whom, double ah
         double own_s = far ? plait_to_s(letter_ahead_ns(f, i)) : ahead_s;
         double rate = carried ? letter_expected_rate(f, i, own_s, now) : 0;
         uint64_t due = t->due_bytes + t->copy_bytes + (far ? letter_range_bytes(f, i) : 0);
+        if (f->live.on && carried && rate <= 0)
+            rate = RATE_GUESS;
+        if (f->live.on && now < t->aside_until && !all_aside)
+            rate = 0;
         out[i] = (struct plait_sched_path){.rate = rate, .next_free = plait_time_to_carry((double)due, rate)};
         if (far) /* what it is told now is not here before */
             out[i].next_free = plait_max_u64(out[i].next_free, letter_rtt_ns(f, i));
@@ -63,7 +81,7 @@ void letter_claim(struct plait_fetch *f, uint64_t lo, uint64_t hi, int letter)
 uint64_t push_plan_limit(const struct plait_fetch *f)
 {
     uint64_t least = f->push.end, block, window = plan_window_end(f);
-    uint64_t limit = push_block_count(f) - 1;
+    uint64_t limit = push_block_count(f) - (f->live.on ? 0 : 1);
 
     for (int i = 0; i < f->push.letter_count; i++) {
         if (letter_first_due(f, i, &block))
@@ -92,8 +110,8 @@ static void plan_copies(struct plait_fetch *f, struct plait_sched_path letters[L
                 others[i].rate = 0;
         }
         letter = plait_sched_pick(others, (size_t)u->letter_count, 0, (double)u->block_bytes, NULL);
-        if (letter < 0)
-            return;
+        if (letter < 0 || (f->live.on && letters[letter].next_free > AHEAD_NS + LATE_NS))
+            return; /* it has as much as it can carry in time */
         u->also[block % PLAN_BLOCKS] |= UINT64_C(1) << letter;
         u->letters[letter].copy_bytes += u->block_bytes;
         letters[letter].next_free += plait_time_to_carry((double)u->block_bytes, letters[letter].rate);
@@ -251,6 +269,17 @@ static void cut(struct plait_fetch *f, uint64_t now, int letter, double keep_s, 
     st->letter = (uint8_t)letter;
     st->span = (struct plait_span){first, first};
     f->replan = true;
+}
+
+void push_cut_late(struct plait_fetch *f, uint64_t now, int letter)
+{
+    const struct steer *st = &f->sources[f->push.letters[letter].source].steer;
+    bool others = false;
+
+    for (int i = 0; i < f->push.letter_count; i++)
+        others |= i != letter && f->push.letters[i].up && push_is_carried(f, i, true);
+    if (others && st->kind == STEER_NONE && now - st->cut_at >= CUT_AGAIN_NS)
+        cut(f, now, letter, 0, letter_rate(f, letter, now));
 }
 
 /* Whether somebody has come of whom nothing is known yet, and finds nothing to do. */

@@ -133,6 +133,8 @@ static bool find_overdue(const struct plait_fetch *f, int letter, uint64_t now, 
     for (; letter_find_due(f, letter, at, e); at = (e->lo / size + 1) * size) {
         if (now < t->asked_until && letter_is_named(t, e->lo / size))
             continue;
+        if (f->live.on && (e->lo / size + 1) * size > f->sources[t->source].there)
+            continue; /* it may not have it yet */
         e->hi = plait_min_u64(e->hi, (e->lo / size + 1) * size);
         return true;
     }
@@ -175,6 +177,49 @@ void push_look_for_losses(struct plait_fetch *f, uint64_t now, int letter)
 }
 
 /* ---- twice ---- */
+
+/* Notes that the block is asked of a second one. False: that it was already. */
+static bool mark_twice(struct push *u, uint64_t block)
+{
+    if (!push_remembers(u, block) || (u->plan[block % PLAN_BLOCKS] & PLAN_TWICE) != 0)
+        return false;
+    u->plan[block % PLAN_BLOCKS] |= PLAN_TWICE;
+    return true;
+}
+
+bool push_move_late(struct plait_fetch *f, uint64_t now, int late, uint64_t end, enum late_why why)
+{
+    struct plait_sched_path letters[LETTERS_MAX];
+    struct plait_extent e;
+    uint64_t size = f->push.block_bytes, arrival;
+    double rate = letter_rate(f, late, now), before = 0;
+    bool any = false;
+
+    look_for_helpers(f, now, letters);
+    if (why != LATE_HELD)
+        letters[late].rate = 0;
+    for (uint64_t at = 0; letter_find_due(f, late, at, &e) && e.lo < end;) {
+        uint64_t block = e.lo / size, hi = plait_min_u64(e.hi, (block + 1) * size);
+        int letter = plait_sched_pick(letters, (size_t)f->push.letter_count, 0, (double)size, &arrival);
+        if (letter < 0)
+            break;
+        at = (block + 1) * size;
+        before += (double)(hi - e.lo);
+        double other_s = plait_to_s(arrival) + plait_to_s(letter_answer_ns(f, letter));
+        if (letter == late && block + 1 >= f->push.letters[late].last)
+            break; /* not passed by its other connections yet */
+        if (letter == late && !mark_twice(&f->push, block))
+            continue; /* once is enough: it is not lost but slow */
+        if (why == LATE_SLOW && before / (rate > 1 ? rate : 1) < 1.3 * other_s)
+            continue;
+        ask_for(f, letters, letter, block);
+        any = true;
+        if (letters[letter].rate > 0 && letter != late)
+            letter_claim(f, e.lo, hi, letter);
+    }
+    send_asks(f, now);
+    return any;
+}
 
 /* The letter that will be ready last, and when. */
 static int latest_letter(const struct plait_fetch *f, uint64_t now, double *rest_s)
@@ -231,9 +276,8 @@ void push_double_late(struct plait_fetch *f, uint64_t now)
         at = (block + 1) * u->block_bytes;
         if (letter < 0 || !is_worth_doubling(f, late, rest_s, block, letter, &letters[letter], first))
             break;
-        if (!push_remembers(u, block) || (u->plan[block % PLAN_BLOCKS] & PLAN_TWICE) != 0)
+        if (!mark_twice(u, block))
             continue;
-        u->plan[block % PLAN_BLOCKS] |= PLAN_TWICE;
         ask_for(f, letters, letter, block);
         u->doubled_bytes += u->block_bytes;
         first = false;

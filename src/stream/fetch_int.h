@@ -7,6 +7,7 @@
  *      fetch_pace.c   how long things will take
  *      fetch_plan.c   what a free lane does next: first pieces, audits, chunks, stealing, endgame
  *      fetch_check.c  copies compared; who is believed
+ *      fetch_live.c   a stream that is still being written
  *      fetch_push.h   streams, see there
  */
 #ifndef PLAIT_STREAM_FETCH_INT_H
@@ -57,6 +58,7 @@ struct lane {
     bool probe;      /* asks for bytes without owning them: the path is on trial, or they are doubled */
     bool doubled;    /* its rest is also asked for elsewhere */
     bool stream;     /* frames; `streams` has more of it */
+    bool look;       /* asks how far a live stream has got */
     unsigned thefts; /* how often its bytes were taken from one lane for the next */
     int check;       /* what [asked_lo, lo) is compared for, or NO_CHECK */
     uint64_t asked_lo, asked_hi;
@@ -66,6 +68,7 @@ struct lane {
     uint64_t opened;     /* when it was asked, or its connection stood */
     uint64_t body_since; /* when its first byte came */
     uint64_t last_arrival;
+    uint64_t there;             /* look: what its source had shown to have when it was asked */
     double pace;                /* bytes/s of the last whole answer on this connection, 0 = unknown */
     struct plait_estimator est; /* of the present answer */
 };
@@ -124,6 +127,11 @@ struct letter {
     struct plait_span asked[ASKED_MAX]; /* by name, the latest */
     unsigned asked_count;
     uint64_t asked_until; /* before, they may be on their way */
+    uint64_t came_at;     /* when the latest byte came over its streams */
+    uint64_t late;        /* live: the first block that is there and due, and since when that is so */
+    uint64_t late_since;
+    uint64_t aside_until; /* live: it had nothing to say when it should have: no more is planned for it */
+    uint64_t aside_ns;
 };
 
 enum steer_kind { STEER_NONE, STEER_EXTEND, STEER_CUT, STEER_ASK };
@@ -135,7 +143,10 @@ struct steer {
     uint32_t serial;
     uint64_t sent_at, not_before, took_ns;
     unsigned fails;
-    uint64_t told; /* the plan below this block */
+    int path;            /* that it went over */
+    int mute;            /* one that was in vain, */
+    uint64_t mute_since; /* at that time; 0 = none */
+    uint64_t told;       /* the plan below this block */
     struct plait_span span;
     uint8_t letter; /* ASK, CUT */
     struct plait_span blocks[PLAIT_BLOCKS_MAX];
@@ -182,6 +193,16 @@ struct source {
     unsigned stream_fails;
     uint64_t stream_after; /* no stream is opened before */
     struct steer steer;
+    bool closed;           /* live: it says that the stream is not written any more, and has `there` bytes */
+    bool behind;           /* it did not have what it was last asked for */
+    bool ended;            /* its streams came to the end of all */
+    bool left;             /* some of its bytes have left, and it is not known any more which */
+    uint64_t there;        /* live: so much of it the source has, as it says or has shown */
+    uint64_t live_version; /* of its streams; 0 = not known yet */
+    uint64_t agreed_bytes; /* that came again and were the same */
+    uint64_t told_at;      /* when it last said how much there is */
+    bool look_due;         /* it is asked how far it has got, at once */
+    uint64_t look_at;      /* the next time, where there is reason to */
 };
 
 /* A block that comes twice and is compared: `a` is the copy that is kept, `b` the one that was asked for only
@@ -208,6 +229,19 @@ struct tribunal {
     size_t len;
     bool asked[PLAIT_FETCH_SOURCES_MAX], voted[PLAIT_FETCH_SOURCES_MAX];
     uint8_t a[CHECK_BYTES_MAX], b[CHECK_BYTES_MAX];
+};
+
+/* A stream that is still being written. */
+struct live {
+    bool on;
+    int first;      /* the source that said so first */
+    uint64_t there; /* that much of it is known to be there, at some source */
+    double growth;  /* bytes/s, 0 = not known yet */
+    uint64_t since; /* the growth is counted from here, and from this much */
+    uint64_t from;
+    uint64_t moved_at;     /* when the latest new byte came */
+    uint64_t ending_since; /* since some source was closed; 0 = none is */
+    uint64_t merged;       /* below, it is not known any more who brought what */
 };
 
 /* Bytes that must all come from one source, because a mixture was wrong. */
@@ -248,6 +282,7 @@ struct plait_fetch {
     uint64_t conflict_offset;
 
     struct push push;
+    struct live live;
 
     struct plait_fetch_event events[EVENTS_MAX];
     unsigned event_first, event_count;
@@ -339,6 +374,8 @@ void plan_begin(struct plait_fetch *f, int lane, uint64_t lo, uint64_t hi, uint6
                 struct plait_fetch_cmd *cmd);
 /* Bytes from here on are not to be asked for yet. */
 uint64_t plan_window_end(const struct plait_fetch *f);
+/* Compares a block that another source delivers, where that is due. */
+bool plan_audit(struct plait_fetch *f, int lane, uint64_t now, struct plait_fetch_cmd *cmd);
 /* Gives an idle lane something to do: fills `cmd` with an OPEN. */
 bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct plait_fetch_cmd *cmd);
 
@@ -371,6 +408,35 @@ void source_state_size(struct plait_fetch *f, uint64_t now, int source, uint64_t
 void sizes_decide(struct plait_fetch *f, uint64_t now);
 /* The size is only what a source without ranges says (it may be an error page), and others have not answered yet. */
 bool sizes_open(const struct plait_fetch *f, uint64_t now);
+
+/* fetch_live.c */
+/* A head says that the stream is still being written: from now on it is followed. */
+void live_begin(struct plait_fetch *f, int source, uint64_t now);
+/* The three kinds of heads while it is followed. */
+enum plait_fetch_verdict live_on_partial(struct plait_fetch *f, uint64_t now, int lane,
+                                         const struct plait_fetch_head *head);
+enum plait_fetch_verdict live_on_unsatisfied(struct plait_fetch *f, uint64_t now, int lane,
+                                             const struct plait_fetch_head *head);
+bool live_on_frames(struct plait_fetch *f, uint64_t now, int source, const struct plait_fetch_head *head);
+/* The version that a head states is no other than before. */
+bool live_version_holds(struct plait_fetch *f, int source, const struct plait_fetch_head *head);
+/* The source has shown that it has so many bytes. */
+void live_learn(struct plait_fetch *f, int source, uint64_t bytes, uint64_t now);
+/* A stream of the source came to the end of all: it has so many blocks. */
+void live_on_end(struct plait_fetch *f, int source, uint64_t blocks, uint64_t now);
+/* It has nothing to send, and says so. */
+void live_on_mark(struct plait_fetch *f, uint64_t now);
+/* What the source has is not what it had. */
+void live_changed(struct plait_fetch *f, int source);
+/* There is work for letters, were it in what is not yet written. */
+void live_make_room(struct plait_fetch *f);
+/* Whether the source may bring what nobody else has brought. */
+bool live_is_trusted(const struct plait_fetch *f, int source);
+bool live_wants_lane(const struct plait_fetch *f, int path, uint64_t now);
+bool live_plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct plait_fetch_cmd *cmd);
+void live_on_deadline(struct plait_fetch *f, uint64_t now);
+void live_on_emitted(struct plait_fetch *f);
+
 /* Where the pin that holds `offset` ends (or the next one begins), and whether `source` may fetch there. */
 bool pin_allows(const struct plait_fetch *f, int source, uint64_t offset, uint64_t *until);
 

@@ -239,7 +239,8 @@ static void go_silent(struct plait_fetch *f, int path, uint64_t now)
     p->errors++;
     for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++) {
         struct lane *l = &p->lanes[k];
-        if (l->state != LANE_OPENING && l->state != LANE_BODY)
+        bool waits = l->state == LANE_WAIT && f->live.on; /* as mute as the rest of it */
+        if (l->state != LANE_OPENING && l->state != LANE_BODY && !waits)
             continue;
         fetch_release(f, fetch_lane_id(path, k));
         l->given_up = true;

@@ -216,7 +216,7 @@ static bool plan_whole(struct plait_fetch *f, int id, uint64_t now, struct plait
     return finish_open(f, id, cmd);
 }
 
-static bool plan_audit(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
+bool plan_audit(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
 {
     int check = check_audit_for(f, id / PLAIT_FETCH_LANES_MAX);
 
@@ -624,6 +624,8 @@ bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct p
     int id = fetch_lane_id(path, lane);
     const struct path *p = &f->paths[path];
 
+    if (f->live.on)
+        return live_plan_lane(f, path, lane, now, cmd);
     if (f->sources[p->source].ranges == RANGES_NO)
         return plan_whole(f, id, now, cmd);
     if (!f->size_known)

@@ -17,13 +17,15 @@
 #define BLOCKS_PER_SECOND 300.0 /* of all paths together, about */
 #define BLOCK_LEAST       (16 * PLAIT_KIB)
 #define BLOCK_MOST        (1024 * PLAIT_KIB)
-#define BLOCKS_LEAST      64   /* in what is left, or it is not worth it */
-#define BLOCKS_MOST       4096 /* unless they would be larger than BLOCK_MOST */
-#define LEFT_NS_MIN       (500 * PLAIT_MS)
-#define LEFT_RTTS         16
-#define LIKELY_BYTES      4e6
-#define LEFT_RTTS_FAR     4 /* there no time is lost by beginning at once */
-#define MORE_NS_MIN       (200 * PLAIT_MS)
+#define BLOCK_LIVE                                                                                           \
+    (64 * PLAIT_KIB)       /* of a stream that is still being written: each waits until it is whole */
+#define BLOCKS_LEAST  64   /* in what is left, or it is not worth it */
+#define BLOCKS_MOST   4096 /* unless they would be larger than BLOCK_MOST */
+#define LEFT_NS_MIN   (500 * PLAIT_MS)
+#define LEFT_RTTS     16
+#define LIKELY_BYTES  4e6
+#define LEFT_RTTS_FAR 4 /* there no time is lost by beginning at once */
+#define MORE_NS_MIN   (200 * PLAIT_MS)
 
 void push_done(struct plait_fetch *f)
 {
@@ -141,16 +143,20 @@ static bool begin(struct plait_fetch *f, uint64_t now)
     struct push *u = &f->push;
     uint64_t left = f->map.size - f->map.done_bytes, block = BLOCK_LEAST;
     uint64_t want = plait_max_u64((uint64_t)(fetch_rate(f, now) / BLOCKS_PER_SECOND), left / BLOCKS_MOST);
+    bool live = f->live.on;
 
     if (u->block_bytes != 0)
         return true;
-    while (block < BLOCK_MOST && block < want && block * 2 * BLOCKS_LEAST <= left)
+    while (block < (live ? BLOCK_LIVE : BLOCK_MOST) && block < want &&
+           (live || block * 2 * BLOCKS_LEAST <= left))
         block *= 2;
     if (u->streams == NULL)
         u->streams = calloc(PLAIT_FETCH_PATHS_MAX * PLAIT_FETCH_LANES_MAX, sizeof *u->streams);
-    if (u->streams == NULL || left < BLOCKS_LEAST * block)
+    if (u->streams == NULL || (!live && left < BLOCKS_LEAST * block))
         return false;
     u->block_bytes = (uint32_t)block;
+    if (live)
+        live_make_room(f);
     return true;
 }
 
@@ -162,6 +168,8 @@ bool push_wants_lane(const struct plait_fetch *f, int path, uint64_t now)
     bool far = p->est.rtt_min_ns > PUSH_FAR_NS && f->config.window_bytes == 0;
     uint64_t bytes = f->map.size - f->map.done_bytes - f->map.taken_bytes;
 
+    if (f->live.on)
+        return live_wants_lane(f, path, now);
     if (!f->config.streams || !s->takes_part || s->no_stream || now < s->stream_after || f->pin_count > 0 ||
         (p->est.samples == 0 && !far) || p->state != PLAIT_FETCH_PATH_ACTIVE ||
         push_streams(p) >= p->lanes_want || push_streams(p) >= STREAMS_MAX)
@@ -217,7 +225,13 @@ bool push_open(struct plait_fetch *f, int lane, uint64_t now, struct plait_fetch
         f->push.letters[letter].rate = 0;
         push_extend(f, now, letter);
     }
-    if (!choose_span(f, letter, &span)) {
+    bool found = choose_span(f, letter, &span);
+    if (!found && f->live.on) { /* others have all that there is, and that is about to be written */
+        live_make_room(f);
+        push_extend(f, now, letter);
+        found = choose_span(f, letter, &span);
+    }
+    if (!found) {
         f->push.letters[letter].up = !first;
         return false;
     }
@@ -267,11 +281,14 @@ enum plait_fetch_verdict push_on_head(struct plait_fetch *f, uint64_t now, int l
     struct source *s = &f->sources[source];
 
     if (head->kind != PLAIT_FETCH_HEAD_FRAMES || head->block_bytes != f->push.block_bytes ||
-        head->size == PLAIT_FETCH_UNKNOWN) {
+        (head->size == PLAIT_FETCH_UNKNOWN && !f->live.on)) {
         push_failed(f, now, source); /* something in between does not understand */
         return fetch_drop_answer(f, lane, now);
     }
-    source_state_size(f, now, source, head->size);
+    if (f->live.on && !live_on_frames(f, now, source, head))
+        return fetch_drop_answer(f, lane, now);
+    if (!f->live.on)
+        source_state_size(f, now, source, head->size);
     if (s->out || s->held || f->fail != PLAIT_FETCH_FAIL_NONE)
         return fetch_drop_answer(f, lane, now);
     if (plait_frame_decoder_init(&f->push.streams[lane].decoder, head->block_bytes, head->size) != PLAIT_OK)
@@ -294,6 +311,8 @@ static void take(struct plait_fetch *f, uint64_t now, int lane, const struct pla
     struct path *p = &f->paths[lane / PLAIT_FETCH_LANES_MAX];
 
     if (letter_is_asked(f, p->letter, e->sequence)) {
+        if (f->live.on)
+            live_learn(f, p->source, e->sequence * f->push.block_bytes + e->offset + e->len, now);
         fetch_keep_new(f, now, lane, e->sequence * f->push.block_bytes + e->offset, e->bytes, e->len);
         return;
     }
@@ -341,10 +360,14 @@ static bool on_frame(struct plait_fetch *f, uint64_t now, int lane, const struct
         t->below = e->sequence;
         l->state = LANE_WAIT;
         path_update_busy(p, now);
+        if (f->live.on)
+            live_on_mark(f, now);
         break;
     case PLAIT_FRAME_EV_END:
         l->state = LANE_WAIT;
         path_update_busy(p, now);
+        if (f->live.on && e->sequence != PLAIT_FRAME_UNKNOWN)
+            live_on_end(f, p->source, e->sequence, now);
         break;
     case PLAIT_FRAME_EV_ERROR:
         return false;
@@ -365,7 +388,11 @@ enum plait_fetch_verdict push_recv(struct plait_fetch *f, uint64_t now, int lane
         l->given_up = false;
         f->push.letters[f->paths[lane / PLAIT_FETCH_LANES_MAX].letter].up = true;
     }
-    f->push.letters[f->paths[lane / PLAIT_FETCH_LANES_MAX].letter].came_bytes += len;
+    struct letter *t = &f->push.letters[f->paths[lane / PLAIT_FETCH_LANES_MAX].letter];
+    t->came_bytes += len;
+    t->came_at = now;
+    if (now >= t->aside_until)
+        t->aside_ns = 0;
     plait_reader_init(&slice, bytes, len);
     while (l->stream && f->fail == PLAIT_FETCH_FAIL_NONE && e.kind != PLAIT_FRAME_EV_NEED) {
         bool bad = plait_frame_decode(&f->push.streams[lane].decoder, &slice, &e) != PLAIT_OK;

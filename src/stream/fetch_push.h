@@ -107,6 +107,8 @@ bool push_is_planned(const struct plait_fetch *f);
 bool push_all_taken(const struct plait_fetch *f);
 /* In order: whether what comes after that time, at that rate, is there before all others have filled the window. */
 bool push_fits_window(const struct plait_fetch *f, double rate, uint64_t arrival_ns, uint64_t now);
+/* Live: the letter gives up what it has not sent yet. */
+void push_cut_late(struct plait_fetch *f, uint64_t now, int letter);
 /* Sources that are slower than was planned are cut. */
 void push_look_at_shares(struct plait_fetch *f, uint64_t now);
 /* The block that the letter's source has reached a while after it was at `from`, at that rate. */
@@ -115,6 +117,13 @@ uint64_t push_reached(const struct plait_fetch *f, int letter, uint64_t from, do
 /* fetch_hole.c */
 void push_fill_holes(struct plait_fetch *f, uint64_t now);
 void push_look_for_losses(struct plait_fetch *f, uint64_t now, int letter);
+enum late_why {
+    LATE_STALLED, /* nothing comes from the letter */
+    LATE_SLOW,    /* what others have sooner is theirs */
+    LATE_HELD, /* other blocks come, only the first does not: whoever has it sooner, or another of its connections */
+};
+/* Live: what the letter should have brought below `end` is asked of others. False: there is nobody to ask now. */
+bool push_move_late(struct plait_fetch *f, uint64_t now, int letter, uint64_t end, enum late_why why);
 void push_double_late(struct plait_fetch *f, uint64_t now);
 void push_double_straggler(struct plait_fetch *f, uint64_t now, int letter);
 

@@ -22,12 +22,13 @@
 
 #include "fetch_push.h"
 
-#define FLIGHT_NS     (80 * PLAIT_MS) /* of what stands in queues */
-#define UNANSWERED_NS (100 * PLAIT_MS)
-#define ANSWER_NS_MIN (2 * PLAIT_S)
-#define TRY_AGAIN_NS  (100 * PLAIT_MS)
-#define TRIES_MAX     4
-#define TWICE_PERCENT 2 /* of all that may come, of what a far source is not asked about */
+#define FLIGHT_NS      (80 * PLAIT_MS) /* of what stands in queues */
+#define UNANSWERED_NS  (100 * PLAIT_MS)
+#define ANSWER_NS_MIN  (2 * PLAIT_S)
+#define ANSWER_NS_LIVE (250 * PLAIT_MS) /* the plan does not reach far ahead of what is written */
+#define TRY_AGAIN_NS   (100 * PLAIT_MS)
+#define TRIES_MAX      4
+#define TWICE_PERCENT  2 /* of all that may come, of what a far source is not asked about */
 
 /* ---- telling ---- */
 
@@ -65,7 +66,21 @@ static void warm_source(struct plait_fetch *f, int source)
     st->span = (struct plait_span){st->told - 1, st->told - 1};
 }
 
-/* The nearest path with a stream that the source has answered. */
+/* Nothing has come over it since telling the source something over it was in vain. */
+static bool is_mute(const struct plait_fetch *f, const struct steer *st, int path)
+{
+    return st->mute_since > 0 && st->mute == path && f->paths[path].est.last_arrival <= st->mute_since;
+}
+
+/* Of two paths to tell a source something over, the nearer. */
+static bool is_better(const struct plait_fetch *f, const struct steer *st, int path, int best)
+{
+    if (is_mute(f, st, path) != is_mute(f, st, best))
+        return is_mute(f, st, best);
+    return f->paths[path].est.rtt_min_ns < f->paths[best].est.rtt_min_ns;
+}
+
+/* A path with a stream that the source has answered. */
 static int steer_path(const struct plait_fetch *f, int source)
 {
     int best = -1;
@@ -75,7 +90,7 @@ static int steer_path(const struct plait_fetch *f, int source)
         bool answered = false;
         for (int k = 0; k < PLAIT_FETCH_LANES_MAX && p->source == source; k++)
             answered |= p->lanes[k].stream && !p->lanes[k].given_up && p->lanes[k].state != LANE_OPENING;
-        if (answered && (best < 0 || p->est.rtt_min_ns < f->paths[best].est.rtt_min_ns))
+        if (answered && (best < 0 || is_better(f, &f->sources[source].steer, i, best)))
             best = i;
     }
     return best;
@@ -118,6 +133,7 @@ bool steer_next(struct plait_fetch *f, uint64_t now, struct plait_fetch_cmd *cmd
             continue;
         st->sent = true;
         st->sent_at = now;
+        st->path = path;
         fill_command(f, st, path, cmd);
         return true;
     }
@@ -213,7 +229,7 @@ static void on_broken(struct plait_fetch *f, uint64_t now, int source)
     struct steer *st = &f->sources[source].steer;
 
     st->sent = false;
-    st->not_before = now + (TRY_AGAIN_NS << st->fails);
+    st->not_before = now + (f->live.on && st->fails == 0 ? 0 : TRY_AGAIN_NS << st->fails);
     if (++st->fails > TRIES_MAX)
         on_lost(f, now, source);
 }
@@ -279,12 +295,17 @@ static uint64_t patience_ns(const struct plait_fetch *f, int source)
 
 void steer_on_deadline(struct plait_fetch *f, uint64_t now)
 {
-    if (f->push.block_bytes == 0 || f->done || f->fail != PLAIT_FETCH_FAIL_NONE || !f->size_known)
+    if (f->push.block_bytes == 0 || f->done || f->fail != PLAIT_FETCH_FAIL_NONE ||
+        (!f->size_known && !f->live.on))
         return;
     for (int i = 0; i < f->source_count; i++) {
         struct steer *st = &f->sources[i].steer;
-        if (st->kind != STEER_NONE && st->sent && now - st->sent_at > ANSWER_NS_MIN + 4 * st->took_ns)
+        uint64_t least = f->live.on ? ANSWER_NS_LIVE << plait_min_u64(st->fails, 3) : ANSWER_NS_MIN;
+        if (st->kind != STEER_NONE && st->sent && now - st->sent_at > least + 4 * st->took_ns) {
+            st->mute = st->path;
+            st->mute_since = f->live.on ? now : 0;
             on_broken(f, now, i);
+        }
         /* The answer may stand in the very queue that the source is slow for: what comes all the same comes twice. */
         if (st->kind == STEER_CUT && st->sent && now - st->sent_at > patience_ns(f, i))
             on_agreed(f, i);
@@ -295,9 +316,10 @@ void steer_on_deadline(struct plait_fetch *f, uint64_t now)
     for (int i = 0; i < f->push.letter_count; i++)
         letter_learn_rate(f, now, i);
     push_extend(f, now, NO_LETTER);
-    push_look_at_shares(f, now);
+    if (!f->live.on || f->push.end * f->push.block_bytes <= f->live.there)
+        push_look_at_shares(f, now);
     push_fill_holes(f, now);
-    if (fetch_output_is_behind(f))
+    if (f->live.on || fetch_output_is_behind(f))
         return;
     if (push_all_taken(f))
         push_double_late(f, now);

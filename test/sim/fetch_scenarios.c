@@ -25,6 +25,18 @@
         }                                                                                                    \
     }
 
+/* Servers of a stream that is written meanwhile, with so many bytes/s. */
+#define LIVE(bytes, ...)                                                                                     \
+    {                                                                                                        \
+        .takes_part = true, .live = {.rate = (bytes), __VA_ARGS__ }                                          \
+    }
+#define LIVE_BUT(bytes, ...)                                                                                 \
+    {                                                                                                        \
+        .takes_part = true, .live = {.rate = (bytes)}, .fault = {                                            \
+            {__VA_ARGS__},                                                                                   \
+        }                                                                                                    \
+    }
+
 /* clang-format off */
 const struct fetch_scenario fetch_scenarios[] = {
     /* ---- links of different rate and delay, one copy behind each ---- */
@@ -218,6 +230,36 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"push-lies-late", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH, PUSH_BUT(PLAIT_SIM_FAULT_OTHER_CONTENT, 30 * MB, 7), PUSH}, .size = 40 * MB}, .condemned = 2, .seconds = 8},
     {"push-one-of-two-lies-digest", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_OTHER_CONTENT, 0, 7), PUSH}, .size = 40 * MB}, {.digest = true}, .seconds = 30, .dup_percent = 110},
     {"push-changes", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_CHANGE, SEC, 8), PUSH, PUSH}, .size = 60 * MB}, .condemned = 1, .seconds = 9},
+    /* ---- streams that are still being written ---- */
+    {"live-one", {{{50, 20}}, .server = {LIVE(MB)}, .size = 5 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 5.9, .late_seconds = 0.3},
+    {"live-three", {{{20, 20}, {50, 50}, {100, 10}}, .server = {LIVE(MB), LIVE(MB), LIVE(MB)}, .size = 8 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 8.9, .late_seconds = 0.4},
+    {"live-group", {{{20, 20}, {50, 50}, {100, 10}}, .servers = 1, .server = {LIVE(MB)}, .size = 8 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 8.9, .late_seconds = 0.4},
+    {"live-to-a-file", {{{20, 20}, {50, 50}, {100, 10}}, .server = {LIVE(MB), LIVE(MB), LIVE(MB)}, .size = 8 * MB}, .seconds = 8.9, .late_seconds = 0.4},
+    {"live-behind-much", {{{20, 20}, {50, 50}, {100, 10}}, .server = {LIVE(MB, 40 * MB), LIVE(MB, 40 * MB), LIVE(MB, 40 * MB)}, .size = 46 * MB}, {.window_bytes = 16 * PLAIT_MIB, .late_from_ms = 3500}, .seconds = 6.9, .late_seconds = 0.4},
+    {"live-wider-than-one", {{{20, 20}, {50, 50}, {100, 10}}, .server = {LIVE(15 * MB), LIVE(15 * MB), LIVE(15 * MB)}, .size = 90 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 7.5, .late_seconds = 1.2},
+    {"live-copies-behind", {{{50, 20}, {50, 20}, {50, 20}}, .server = {LIVE(MB), LIVE(MB, .behind_ns = SEC / 2), LIVE(MB, .behind_ns = 3 * SEC)}, .size = 10 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 14, .late_seconds = 0.6},
+    {"live-third-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{3000, 1e9}}}}, .server = {LIVE(MB), LIVE(MB), LIVE(MB)}, .size = 8 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 8.9, .late_seconds = 0.6},
+    {"live-third-crashes", {{{20, 20}, {50, 50}, {100, 10}}, .server = {LIVE(MB), LIVE(MB), LIVE_BUT(MB, PLAIT_SIM_FAULT_CRASH, 3 * SEC, 3600 * SEC)}, .size = 8 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 8.9, .late_seconds = 0.5},
+    {"live-first-crashes", {{{20, 20}, {50, 50}, {100, 10}}, .server = {LIVE(MB), LIVE(MB), LIVE_BUT(MB, PLAIT_SIM_FAULT_CRASH, 200 * PLAIT_MS, 3600 * SEC)}, .size = 4 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 5.5, .late_seconds = 1},
+    {"live-route-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{3000, 1e9}}}}, .servers = 1, .server = {LIVE(MB)}, .size = 8 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 8.9, .late_seconds = 1},
+    {"live-only-server-returns", {{{50, 20}}, .server = {LIVE_BUT(MB, PLAIT_SIM_FAULT_CRASH, 3 * SEC, 4 * SEC)}, .size = 8 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 9.5},
+    {"live-second-joins", {{{20, 20}, {50, 20}}, .server = {LIVE(4 * MB), LIVE(4 * MB)}, .size = 40 * MB}, {.window_bytes = 16 * PLAIT_MIB, .way_from_ms = {0, 3000}, .late_from_ms = 9000}, .seconds = 11, .late_seconds = 0.5, .used = 2, .used_seconds = 3.3},
+    {"live-route-joins", {{{20, 20}, {50, 20}}, .servers = 1, .server = {LIVE(4 * MB)}, .size = 40 * MB}, {.window_bytes = 16 * PLAIT_MIB, .way_from_ms = {0, 3000}, .late_from_ms = 9000}, .seconds = 11, .late_seconds = 0.5, .used = 2, .used_seconds = 3.3},
+    {"live-falls-to-a-twentieth", {{{50, 20, .step = {{3000, 2.5}}}, {50, 20}}, .server = {LIVE(4 * MB), LIVE(4 * MB)}, .size = 32 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 9.5, .late_seconds = 0.9, .dup_percent = 10},
+    {"live-slow-consumer", {{{50, 20}, {50, 30}}, .server = {LIVE(2 * MB), LIVE(2 * MB)}, .size = 8 * MB}, {.window_bytes = 2 * PLAIT_MIB, .consumer_mbit = 8}, .seconds = 8.6},
+    {"live-trickle", {{{50, 20}, {50, 20}}, .server = {LIVE(3 * KB), LIVE(3 * KB)}, .size = 60 * KB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 21.5, .late_seconds = 1.2, .dup_percent = 150},
+    {"live-pauses", {{{50, 20}, {50, 20}}, .server = {LIVE(MB, .pause_ns = 2 * SEC, .resume_ns = 40 * SEC), LIVE(MB, .pause_ns = 2 * SEC, .resume_ns = 40 * SEC)}, .size = 4 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 42.9, .late_seconds = 2.5},
+    {"live-closed-later", {{{50, 20}}, .server = {LIVE(MB, 5 * MB, .close_ns = 3 * SEC)}, .size = 5 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 4},
+    {"live-short-copy", {{{50, 20}, {50, 20}}, .server = {LIVE(MB), {.takes_part = true, .size = 3 * MB, .live = {.rate = MB}}}, .size = 6 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 6.9, .late_seconds = 0.6},
+    {"live-closed-copy", {{{50, 20}, {50, 20}}, .server = {LIVE(MB), {.takes_part = true}}, .size = 6 * MB}, {.window_bytes = 16 * PLAIT_MIB, .way_from_ms = {0, 1000}}, .seconds = 6.9, .dup_percent = 30},
+    {"live-twice", {{{50, 20}, {50, 20}, {50, 20}}, .server = {LIVE(MB), LIVE(MB), LIVE(MB)}, .size = 8 * MB}, {.window_bytes = 16 * PLAIT_MIB, .redundant = 2}, .seconds = 8.9, .late_seconds = 0.4, .dup_percent = 110},
+    {"live-twice-one-dies", {{{50, 20}, {50, 20}, {50, 20, .outage = {{3000, 1e9}}}}, .server = {LIVE(MB), LIVE(MB), LIVE(MB)}, .size = 8 * MB}, {.window_bytes = 16 * PLAIT_MIB, .redundant = 2}, .seconds = 8.9, .late_seconds = 0.4, .dup_percent = 110},
+    {"live-lossy-twice", {{{30, 40, .loss = 2}, {30, 40, .loss = 2}}, .server = {LIVE(MB / 4), LIVE(MB / 4)}, .size = 2 * MB}, {.window_bytes = 16 * PLAIT_MIB, .redundant = 2}, .seconds = 9.2, .late_seconds = 0.6, .dup_percent = 110},
+    {"live-without-streams", {{{50, 20}, {50, 20}}, .server = {LIVE_BUT(MB, PLAIT_SIM_FAULT_STREAM_STATUS, 400), LIVE_BUT(MB, PLAIT_SIM_FAULT_STREAM_STATUS, 400)}, .size = 5 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 6, .late_seconds = 0.8, .dup_percent = 20},
+    {"live-ranges-only", {{{50, 20}, {50, 20}}, .server = {LIVE(MB), LIVE(MB)}, .size = 5 * MB}, {.window_bytes = 16 * PLAIT_MIB, .ranges_only = true}, .seconds = 6, .late_seconds = 0.8, .dup_percent = 20},
+    {"live-one-of-three-lies", {{{50, 20}, {50, 20}, {50, 20}}, .server = {LIVE(MB), LIVE(MB), LIVE_BUT(MB, PLAIT_SIM_FAULT_OTHER_CONTENT, 0, 7)}, .size = 5 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .condemned = 4, .seconds = 6.5},
+    {"live-one-of-two-lies", {{{50, 20}, {50, 20}}, .server = {LIVE(MB), LIVE_BUT(MB, PLAIT_SIM_FAULT_OTHER_CONTENT, 0, 7)}, .size = 5 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .fail = PLAIT_FETCH_FAIL_CONFLICT, .seconds = 6},
+    {"live-becomes-another", {{{50, 20}}, .server = {{.takes_part = true, .live = {.rate = MB}, .fault = {{PLAIT_SIM_FAULT_CRASH, 2 * SEC, 3 * SEC}, {PLAIT_SIM_FAULT_CHANGE, 2 * SEC, 9}}}}, .size = 5 * MB}, .fail = PLAIT_FETCH_FAIL_CHANGED, .seconds = 6},
     {"one-lane", {{{20, 20}, {50, 50}, {100, 10}}, .size = 40 * MB}, {.lanes_max = 1}, .share = 0.75},
 };
 /* clang-format on */
@@ -256,6 +298,9 @@ static bool check_end(const struct fetch_scenario *s, const struct plait_sim_fet
                              plait_to_s(r->way_first_ns[s->used - 1]) > s->used_seconds))
         snprintf(why, n, "way %d was first used at %.3f s, expected %.3f", s->used,
                  plait_to_s(r->way_first_ns[s->used - 1]), s->used_seconds);
+    else if (s->late_seconds > 0 && plait_to_s(r->late_ns) > s->late_seconds)
+        snprintf(why, n, "a byte was waited for %.3f s, expected %.3f", plait_to_s(r->late_ns),
+                 s->late_seconds);
     else if (s->stall_seconds > 0 && plait_to_s(r->stall_ns) > s->stall_seconds)
         snprintf(why, n, "stalled for %.3f s, expected %.3f", plait_to_s(r->stall_ns), s->stall_seconds);
     else

@@ -18,6 +18,7 @@ struct fetch_scenario {
     double alone_share;         /* at least this part of the speed of a fetch over that way alone */
     double dup_percent;         /* most bytes that may come twice; 0 = DUP_PERCENT and a little */
     double seconds;             /* most time that it may take */
+    double late_seconds;        /* longest time that a byte of a live stream was waited for */
     double stall_seconds;       /* longest time without a byte */
     double repattern_seconds;   /* by then a source that fell behind has given up blocks */
     int used;                   /* a way, counted from 1: */

@@ -6,6 +6,7 @@
 #define LIMIT_MS       600000
 #define LONGEST_NS     (40 * PLAIT_S) /* of the fluid bound */
 #define MILD           11             /* faults of the menu that a server can be alone with */
+#define LIVE_MILD      11             /* faults that the only server of a live stream may have */
 #define LANES_OF_BOUND 2              /* for it, on lossy lines */
 
 /* ---- making a world ---- */
@@ -204,6 +205,64 @@ void fetch_seed_make_push(uint64_t seed, struct fetch_seed *s)
         s->server_faults = true; /* the time that is allowed does not know of it */
 }
 
+static struct plait_sim_fault live_fault(struct plait_prng *g, bool must_serve)
+{
+    static const struct plait_sim_fault menu[] = {
+        {PLAIT_SIM_FAULT_CRASH, PLAIT_S, 3 * PLAIT_S},
+        {PLAIT_SIM_FAULT_DEAD, PLAIT_S, 4 * PLAIT_S},
+        {PLAIT_SIM_FAULT_CLOSE_AFTER, 300000},
+        {PLAIT_SIM_FAULT_STALL_AFTER, 200000, 0, 3},
+        {PLAIT_SIM_FAULT_STREAM_STATUS, 400},
+        {PLAIT_SIM_FAULT_STREAM_STATUS, 503},
+        {PLAIT_SIM_FAULT_STEER_STATUS, 404},
+        {PLAIT_SIM_FAULT_STEER_STATUS, 500},
+        {PLAIT_SIM_FAULT_STREAM_ALL},
+        {PLAIT_SIM_FAULT_STREAM_SKIP, 3},
+        {PLAIT_SIM_FAULT_STREAM_TYPE, 7},
+        {PLAIT_SIM_FAULT_CRASH, PLAIT_S, 3600 * PLAIT_S},
+        {PLAIT_SIM_FAULT_STREAM_LENGTH, 1},
+        {PLAIT_SIM_FAULT_STATUS, 404},
+        {PLAIT_SIM_FAULT_REFUSE},
+    };
+
+    return menu[plait_prng_below(g, must_serve ? LIVE_MILD : PLAIT_COUNT(menu))];
+}
+
+/* The stream is written at the rate that all servers share; their copies may be behind. */
+void fetch_seed_make_live(uint64_t seed, struct fetch_seed *s)
+{
+    fetch_seed_make(seed, s);
+    struct plait_prng g = {seed ^ UINT64_C(0xd1b54a32d192ed03)};
+    double mbit = 0;
+
+    s->live = true;
+    s->config.size_known = false;
+    s->config.redundant = one_in(&g, 5) ? 2 : 1;
+    s->server_faults = false;
+    for (unsigned i = 0; i < s->ways; i++)
+        mbit += s->row.line[i].mbit;
+    double most = mbit * 125000 / 4, rate = log_uniform(&g, 1000, 12);
+    rate = rate < most ? rate : most;
+    s->row.size = 1 + (uint64_t)(rate * (1 + 6 * plait_prng_unit(&g)));
+    for (unsigned i = 0; i < s->ways; i++) {
+        struct plait_sim_server_config *v = &s->row.server[i];
+        *v = (struct plait_sim_server_config){.takes_part = true, .live = {.rate = rate}};
+        if (one_in(&g, 4))
+            v->live.behind_ns = (uint64_t)(plait_prng_unit(&g) * 3e9);
+        if (one_in(&g, 4))
+            v->live.close_ns = (uint64_t)(plait_prng_unit(&g) * 2e9);
+        if (!one_in(&g, 6))
+            continue;
+        v->fault[0] = live_fault(&g, s->ways == 1 || s->row.servers == 1 || i == 0);
+        if (v->fault[0].kind == PLAIT_SIM_FAULT_STREAM_LENGTH && s->config.window_bytes > 0)
+            v->fault[0].kind =
+                PLAIT_SIM_FAULT_REFUSE; /* a byte too much at the end would have left already */
+        s->server_faults = true;
+    }
+    if (s->ways > 1 && one_in(&g, 4))
+        s->config.way_from_ms[s->ways - 1] = 3000 * plait_prng_unit(&g);
+}
+
 void fetch_seed_describe(const struct fetch_seed *s, FILE *to)
 {
     fprintf(to, "# seed %llu: %llu bytes, %u servers%s", (unsigned long long)s->seed,
@@ -248,8 +307,11 @@ void fetch_seed_describe(const struct fetch_seed *s, FILE *to)
 #define SUM_SHARE_PIPE    0.4
 #define START_S           0.9
 #define VET_S             1.5 /* copies of several servers are compared before the end, were it by the slowest of them */
+#define LIVE_CALM_S       10.0
+#define LIVE_ROUNDS       16
 #define START_ROUNDS      4
 #define RESUME_S          20.0 /* longest time without a byte once all faults have ended */
+#define LIVE_DUP_PERCENT  200.0
 #define DUP_PERCENT       10.0
 #define DUP_BYTES         1000000.0
 
@@ -312,9 +374,31 @@ static double allowed_s(const struct fetch_seed *s, const struct fetch_seed_resu
     return (single < sum ? single : sum) + vet;
 }
 
+/* Written, closed everywhere, and a while after that, in which what was lost comes again. */
+static double live_allowed_s(const struct fetch_seed *s, const struct fetch_seed_result *r)
+{
+    uint64_t written = 0;
+
+    bool dead = s->server_faults;
+    for (unsigned i = 0; i < s->ways; i++)
+        dead |= s->row.line[i].outage[0].to_ms >= 1e9;
+    if (dead) /* what is left may be slow */
+        return LIMIT_MS / 1e3;
+    for (unsigned i = 0; i < s->ways; i++) {
+        struct plait_sim_server_config c = s->row.server[i];
+        c.size = s->row.size;
+        written = plait_max_u64(written, plait_sim_server_has_at(&c, c.size) + c.live.close_ns);
+    }
+    double consumer =
+        s->config.consumer_mbit > 0 ? (double)s->row.size / (s->config.consumer_mbit * 125000) : 0;
+    bool calm = s->calm_ms == 0;
+    double slack = (calm ? LIVE_CALM_S : RESUME_S) + LIVE_ROUNDS * rtt_max_s(s);
+    return plait_to_s(written) + 10 * plait_to_s(r->run.fluid_ns) + consumer + s->calm_ms / 1e3 + slack;
+}
+
 static bool check_run(const struct fetch_seed *s, const struct plait_sim_fetch_result *r, char *why, size_t n)
 {
-    double dup_most = (double)s->row.size * DUP_PERCENT / 100 + DUP_BYTES;
+    double dup_most = (double)s->row.size * (s->live ? LIVE_DUP_PERCENT : DUP_PERCENT) / 100 + DUP_BYTES;
 
     if (r->violation[0] != '\0')
         snprintf(why, n, "%s", r->violation);
@@ -338,8 +422,9 @@ static bool check_run(const struct fetch_seed *s, const struct plait_sim_fetch_r
 bool fetch_seed_check(const struct fetch_seed *s, struct fetch_seed_result *out, char *why, size_t n)
 {
     plait_sim_fetch_run(&s->row, &s->config, &out->run);
-    measure(s, out);
-    out->allowed_s = allowed_s(s, out);
+    if (!s->live)
+        measure(s, out);
+    out->allowed_s = s->live ? live_allowed_s(s, out) : allowed_s(s, out);
     why[0] = '\0';
     if (!check_run(s, &out->run, why, n))
         return false;

@@ -12,6 +12,7 @@ struct fetch_seed {
     struct plait_sim_row row;
     struct plait_sim_fetch_config config;
     unsigned ways;
+    bool live;          /* it is being written */
     bool server_faults; /* then only what is told of time below holds */
     double calm_ms;     /* from then on no line is dead and no server faulty; 0 = always */
 };
@@ -26,6 +27,8 @@ struct fetch_seed_result {
 void fetch_seed_make(uint64_t seed, struct fetch_seed *out);
 /* The same world, in which most servers take part in parallel HTTP; some do it wrong, some die or come late. */
 void fetch_seed_make_push(uint64_t seed, struct fetch_seed *out);
+/* The same lines; at all servers the stream is still being written. */
+void fetch_seed_make_live(uint64_t seed, struct fetch_seed *out);
 void fetch_seed_describe(const struct fetch_seed *s, FILE *to);
 /* Returns false, with the reason in `why`, if an oracle does not hold. */
 bool fetch_seed_check(const struct fetch_seed *s, struct fetch_seed_result *out, char *why, size_t why_size);

@@ -9,6 +9,7 @@
  *      plait-sim fetch --push --seeds N         the same worlds, with servers that take part in parallel HTTP
  *      plait-sim fetch --cc bbr ...             senders of the worlds by BBR (reno, cubic) instead of as the
  *                                               scenario says; the shares asked for are not those of BBR
+ *      plait-sim fetch --live --seeds N         the same lines, and servers at which the stream is still being written
  *      plait-sim fetch --golden FILE            trace hashes of scenarios and seeds, against a file; --update
  * writes it
  */
@@ -31,7 +32,7 @@ struct options {
     const char *scenario;
     const char *golden;
     uint64_t seeds, from;
-    bool one_seed, trace, packets, stats, update, push;
+    bool one_seed, trace, packets, stats, update, push, live;
     int cc; /* of every sender; negative: as the world has it */
 };
 
@@ -92,7 +93,9 @@ static bool run_seed(const struct options *o, uint64_t seed)
     struct fetch_seed_result r;
     char why[256];
 
-    if (o->push)
+    if (o->live)
+        fetch_seed_make_live(seed, &s);
+    else if (o->push)
         fetch_seed_make_push(seed, &s);
     else
         fetch_seed_make(seed, &s);
@@ -204,9 +207,10 @@ static int check_golden(const char *path)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: plait-sim fetch [--scenario NAME | [--push] --seeds N [--from S] [--stats] | "
-                    "[--push] --seed S | --golden FILE [--update]] [--cc cubic|reno|bbr] "
-                    "[--trace | --packets]\n");
+    fprintf(stderr,
+            "usage: plait-sim fetch [--scenario NAME | [--push | --live] --seeds N [--from S] [--stats] | "
+            "[--push | --live] --seed S | --golden FILE [--update]] [--cc cubic|reno|bbr] "
+            "[--trace | --packets]\n");
     return 2;
 }
 
@@ -224,13 +228,19 @@ static int cc_of(const char *name)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {
-        {"scenario", required_argument, NULL, 'c'}, {"seeds", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'f'},     {"seed", required_argument, NULL, 's'},
-        {"golden", required_argument, NULL, 'g'},   {"update", no_argument, NULL, 'u'},
-        {"trace", no_argument, NULL, 't'},          {"stats", no_argument, NULL, 'S'},
-        {"packets", no_argument, NULL, 'p'},        {"push", no_argument, NULL, 'P'},
-        {"cc", required_argument, NULL, 'C'},       {0}};
+    static const struct option names[] = {{"scenario", required_argument, NULL, 'c'},
+                                          {"seeds", required_argument, NULL, 'n'},
+                                          {"from", required_argument, NULL, 'f'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"golden", required_argument, NULL, 'g'},
+                                          {"update", no_argument, NULL, 'u'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {"stats", no_argument, NULL, 'S'},
+                                          {"packets", no_argument, NULL, 'p'},
+                                          {"push", no_argument, NULL, 'P'},
+                                          {"live", no_argument, NULL, 'L'},
+                                          {"cc", required_argument, NULL, 'C'},
+                                          {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -263,6 +273,9 @@ static bool parse(int argc, char **argv, struct options *o)
             break;
         case 'P':
             o->push = true;
+            break;
+        case 'L':
+            o->live = true;
             break;
         case 'C':
             o->cc = cc_of(optarg);

@@ -124,15 +124,21 @@ static void read_whole(const struct plait_http_head *head, struct plait_answer *
         out->head.size = size;
 }
 
-/* Bytes of a file that is still being written are not yet a copy of anything: it is asked for again until it is closed.
- */
-static bool is_half_written(const struct plait_http_head *head)
+static bool is_live(const struct plait_http_head *head)
 {
-    size_t len, length_len;
+    size_t len;
     const char *live = plait_http_head_get(head, PLAIT_HTTP_PLAIT_LIVE, &len);
 
-    (void)plait_http_head_get(head, PLAIT_HTTP_CONTENT_LENGTH, &length_len);
-    return len == 1 && live[0] == '1' && (head->status == 206 || length_len > 0);
+    return len == 1 && live[0] == '1';
+}
+
+/* What there is now of a file that is still being written is not yet a copy of anything. */
+static bool is_half_written(const struct plait_http_head *head)
+{
+    size_t len;
+
+    (void)plait_http_head_get(head, PLAIT_HTTP_CONTENT_LENGTH, &len);
+    return head->status == 200 && len > 0 && is_live(head);
 }
 
 static void read_unsatisfied(const struct plait_http_head *head, struct plait_answer *out)
@@ -183,13 +189,14 @@ void plait_answer_read(const struct plait_http_head *head, int64_t now_unix_s, s
 
     memset(out, 0, sizeof *out);
     out->good = true;
+    out->head.live = (head->status == 206 || head->status == 416) && is_live(head);
     out->head.takes_part = plait_field_version_is_known(version, len);
     if ((head->status == 200 || head->status == 206) && is_encoded(head)) {
         refuse(out, PLAIT_FETCH_END_REFUSED,
                "the server sends the file in another encoding than was asked for");
         return;
     }
-    if ((head->status == 200 || head->status == 206) && is_half_written(head)) {
+    if (is_half_written(head)) {
         refuse(out, PLAIT_FETCH_END_BUSY,
                "the file is still being written there; waiting until it is closed");
         out->retry_after_ns = LIVE_RETRY_NS;

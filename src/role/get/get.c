@@ -166,6 +166,7 @@ static bool leave_fetch(struct plait_get *g)
 {
     get_drop_lanes(g);
     get_drop_doubt(g);
+    get_drop_claim(g);
     get_cancel_keepers(g);
     if (g->journal != NULL)
         plait_journal_file_mute(g->journal);
@@ -242,7 +243,10 @@ static void verify_on(struct plait_get *g)
         return;
     }
     get_ask_doubt(g);
-    if (get_is_doubt_open(g) || !get_is_verified(g))
+    if (get_is_doubt_open(g) || get_await_claim(g))
+        return;
+    get_keep_up(g); /* the digest may be news */
+    if (!get_is_verified(g))
         return;
     g->stage = STAGE_STORE;
 }
@@ -304,6 +308,7 @@ static void begin_stop(struct plait_get *g)
     g->stage = STAGE_STOP;
     get_drop_lanes(g);
     get_drop_doubt(g);
+    get_drop_claim(g);
     if (g->document_lane != NULL)
         plait_http_lane_drop(g->document_lane);
     get_drop_directors(g);
@@ -510,6 +515,7 @@ static void close_handles(struct plait_get *g)
 {
     get_free_lanes(g);
     get_drop_doubt(g);
+    get_drop_claim(g);
     get_drop_documents(g);
     get_free_directors(g);
     get_close_lan(g);

@@ -9,6 +9,7 @@
  *      lan.c       the question to the local network
  *      name.c      a stream that is named without a server
  *      stream.c    what requests of streams say, and steering
+ *      claim.c     the digest of a stream that was followed until it was closed
  *      doubt.c     whether what an earlier run left is still what the source has
  *      keep.c      the fetch's store, the journal, the digests
  *      tell.c      what people and logs get to know
@@ -120,6 +121,14 @@ struct get_doubt {
     struct plait_http_lane *lane;
 };
 
+/* Of a stream that was followed until it was closed: its digest is asked for, which a server may need time for. */
+struct get_claim {
+    struct plait_http_lane *lane;
+    int path; /* that it is asked over */
+    bool asked;
+    uint64_t until, again; /* when it is given up; when it is asked again. 0 = not begun */
+};
+
 enum get_stage { STAGE_START, STAGE_CHECK, STAGE_FETCH, STAGE_VERIFY, STAGE_STORE, STAGE_STOP };
 
 enum get_digest_origin { DIGEST_NOBODY, DIGEST_USER, DIGEST_DOCUMENT, DIGEST_SERVER };
@@ -166,8 +175,10 @@ struct plait_get {
 
     struct plait_fetch *fetch;
     struct plait_fetch_status status; /* of the latest look */
-    uint64_t known_size;              /* from a document; or PLAIT_FETCH_UNKNOWN */
-    bool condemned;                   /* some source was, for its content */
+    bool followed;                    /* it was being written when the fetch began */
+    struct get_claim claim;
+    uint64_t known_size; /* from a document; or PLAIT_FETCH_UNKNOWN */
+    bool condemned;      /* some source was, for its content */
 
     char *name;          /* of the file; NULL = not yet known */
     char *proposed_name; /* by a document */
@@ -300,6 +311,11 @@ void get_doubt_resume(struct plait_get *g, int path);
 void get_ask_doubt(struct plait_get *g);
 bool get_is_doubt_open(const struct plait_get *g);
 void get_drop_doubt(struct plait_get *g);
+
+/* claim.c */
+/* Asks for the digest, if it is to be waited for; false where it is not (any more). */
+bool get_await_claim(struct plait_get *g);
+void get_drop_claim(struct plait_get *g);
 
 /* keep.c */
 struct plait_fetch_store get_store(struct plait_get *g);

@@ -86,7 +86,8 @@ static void reserve_room(struct plait_journal_file *jf)
 
 static bool ensure_file(struct plait_journal_file *jf)
 {
-    struct plait_journal_header header = {jf->config.total, jf->block_size, jf->config.digest};
+    uint64_t total = jf->config.live ? PLAIT_JOURNAL_TOTAL_UNKNOWN : jf->config.total;
+    struct plait_journal_header header = {total, jf->block_size, jf->config.digest};
 
     if (jf->broken || jf->fd >= 0)
         return !jf->broken;
@@ -277,7 +278,8 @@ struct plait_journal_file *plait_journal_file_new(const struct plait_journal_fil
         return NULL;
     jf->config = *config;
     jf->fd = -1;
-    jf->block_size = config->block_size != 0 ? config->block_size : plait_journal_block_size(config->total);
+    uint64_t total = config->live ? PLAIT_JOURNAL_TOTAL_UNKNOWN : config->total;
+    jf->block_size = config->block_size != 0 ? config->block_size : plait_journal_block_size(total);
     for (int i = 0; i < PLAIT_FETCH_SOURCES_MAX; i++)
         jf->numbers[i] = -1;
     plait_work_init(&jf->work, config->loop, run_hash, on_hashed, jf);

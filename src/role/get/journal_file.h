@@ -20,9 +20,10 @@ struct plait_journal_file;
 struct plait_journal_file_config {
     struct plait_loop *loop; /* borrows, as all of these */
     const char *path;
-    int data_fd;                        /* the partial file */
-    uint64_t total;                     /* its size when it is complete */
-    uint32_t block_size;                /* of an earlier journal, or 0 = as plait_journal_block_size says */
+    int data_fd;         /* the partial file */
+    uint64_t total;      /* its size when it is complete */
+    bool live;           /* it is still being written: `total` is no size, but has room for what comes */
+    uint32_t block_size; /* of an earlier journal, or 0 = as plait_journal_block_size says */
     struct plait_digest digest;         /* that it must have, or NONE */
     const struct plait_source *sources; /* by the fetch's index */
     void (*failed)(void *ctx);          /* errno tells why */

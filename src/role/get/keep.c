@@ -9,6 +9,8 @@
 #include "get_int.h"
 #include "units.h"
 
+#define LIVE_BYTES_MIN (64 * PLAIT_MIB)
+
 /* ---- the store ---- */
 
 static bool is_watched(struct plait_get *g, uint64_t hi)
@@ -185,6 +187,7 @@ static void start_journal(struct plait_get *g, uint64_t size)
         .path = plait_sink_file_journal(g->sink),
         .data_fd = g->sink->fd,
         .total = size,
+        .live = g->status.live,
         .digest = g->digest,
         .sources = g->sources,
         .failed = on_journal_failed,
@@ -274,9 +277,22 @@ static bool drop_watch(struct plait_get *g)
     return true;
 }
 
+/* What is looked after: all of it, or while it is being written so much that there is room for a while. */
+static uint64_t size_to_watch(const struct plait_get *g)
+{
+    uint64_t size = LIVE_BYTES_MIN;
+
+    if (!g->status.live)
+        return g->status.size;
+    while (size < PLAIT_JOURNAL_TOTAL_MAX / 2 &&
+           size <= plait_max_u64(g->status.there_bytes, g->status.kept_bytes))
+        size *= 2;
+    return g->sink->in_order ? PLAIT_FETCH_UNKNOWN : size;
+}
+
 static void watch(struct plait_get *g)
 {
-    uint64_t size = g->status.size;
+    uint64_t size = size_to_watch(g);
 
     if (size == PLAIT_FETCH_UNKNOWN)
         return;
@@ -286,16 +302,17 @@ static void watch(struct plait_get *g)
             return;
     }
     if (g->watched_size == PLAIT_FETCH_UNKNOWN) {
-        if (!g->sink->in_order && plait_sink_file_reserve(g->sink, size) != PLAIT_OK) {
+        if (!g->sink->in_order && !g->status.live && plait_sink_file_reserve(g->sink, size) != PLAIT_OK) {
             get_end(g, PLAIT_GET_LOCAL, "%s", g->sink->error);
             return;
         }
         g->watched_size = size;
         if (!g->sink->in_order)
             start_journal(g, size);
-        start_pieces(g, size);
+        if (!g->status.live)
+            start_pieces(g, size);
         count_kept(g, !(g->resume_used && g->resume.journal.header.total == size), true);
-    } else if (g->piece_list != NULL && !g->have_pieces) {
+    } else if (g->piece_list != NULL && !g->have_pieces && !g->status.live) {
         start_pieces(g, size);
         count_kept(g, false, true);
     }

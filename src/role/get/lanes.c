@@ -139,6 +139,12 @@ static bool is_as_left(struct plait_get *g, const struct plait_source *s, uint64
 {
     if (!g->resume_used || g->confirmed)
         return true;
+    if (g->resume.journal.header.total == PLAIT_JOURNAL_TOTAL_UNKNOWN) { /* it was still being written */
+        if (size == PLAIT_FETCH_UNKNOWN || size >= g->resumed_bytes)
+            return true;
+        g->restart = "it has become shorter at the source since";
+        return false;
+    }
     if (size != PLAIT_FETCH_UNKNOWN && size != g->resume.journal.header.total) {
         g->restart = "its size at the source has changed since";
         return false;
@@ -151,6 +157,30 @@ static bool is_as_left(struct plait_get *g, const struct plait_source *s, uint64
     return true;
 }
 
+/* What a head says of the version: for the fetch. False: the request is to be made again. */
+static bool learn_version(struct get_lane *l, const struct plait_http_head *http,
+                          struct plait_fetch_head *head)
+{
+    struct plait_source *s = &l->g->sources[l->g->paths[l->path].source];
+    bool frames = head->kind == PLAIT_FETCH_HEAD_FRAMES && head->size == PLAIT_FETCH_UNKNOWN;
+
+    if (plait_source_on_live_head(s, l->asked, http, head->live, frames, &head->version, &head->strong))
+        return true;
+    return head->kind == PLAIT_FETCH_HEAD_UNSATISFIED ||
+           plait_source_on_head(s, l->asked, http, head->size, &head->version, &head->strong) !=
+               PLAIT_SOURCE_AGAIN;
+}
+
+/* What leaves is hashed from the first byte on, in case that a digest is known when the stream is closed. */
+static void note_live(struct plait_get *g)
+{
+    if (g->followed)
+        return;
+    g->followed = true;
+    if (g->sink != NULL && g->sink->in_order && g->digest.alg == PLAIT_DIGEST_NONE)
+        (void)plait_sink_pipe_hash(g->sink, PLAIT_DIGEST_SHA256);
+}
+
 /* The fetch does not want the answer; where that is the server's fault it may be what the source fails of. */
 static void explain_drop(struct get_lane *l, const struct plait_source *s,
                          const struct plait_fetch_head *head)
@@ -159,6 +189,8 @@ static void explain_drop(struct get_lane *l, const struct plait_source *s,
         note_failure(l, "the server does not serve parts (ranges) any more");
     else if (head->kind == PLAIT_FETCH_HEAD_PARTIAL && head->lo != l->lo)
         note_failure(l, "the server answered with another part (range) than was asked for");
+    else if (head->live && !l->g->status.live)
+        note_failure(l, "the file is still being written there; waiting until it is closed");
 }
 
 static bool on_good_head(struct get_lane *l, const struct plait_http_head *http,
@@ -168,9 +200,7 @@ static bool on_good_head(struct get_lane *l, const struct plait_http_head *http,
     int source = g->paths[l->path].source;
     struct plait_source *s = &g->sources[source];
 
-    if (head->kind != PLAIT_FETCH_HEAD_UNSATISFIED &&
-        plait_source_on_head(s, l->asked, http, head->size, &head->version, &head->strong) ==
-            PLAIT_SOURCE_AGAIN)
+    if (!learn_version(l, http, head))
         return ask_again(l, "another server answers behind the same address; asking again");
     if (!is_as_left(g, s, head->version, head->size) || !get_name_output(g, http))
         return false;
@@ -180,6 +210,8 @@ static bool on_good_head(struct get_lane *l, const struct plait_http_head *http,
     }
     l->whole = head->kind == PLAIT_FETCH_HEAD_WHOLE;
     s->refusals = 0;
+    if (head->live)
+        note_live(g);
     if (plait_fetch_on_head(g->fetch, g->loop.now, l->id, head) != PLAIT_FETCH_READ) {
         explain_drop(l, s, head);
         return false;
@@ -187,7 +219,8 @@ static bool on_good_head(struct get_lane *l, const struct plait_http_head *http,
     s->served_part |= head->kind == PLAIT_FETCH_HEAD_PARTIAL;
     if (head->kind == PLAIT_FETCH_HEAD_PARTIAL)
         get_doubt_resume(g, l->path);
-    if (head->kind != PLAIT_FETCH_HEAD_UNSATISFIED)
+    if (head->kind != PLAIT_FETCH_HEAD_UNSATISFIED &&
+        !s->live) /* of what is not whole they are not to be had */
         get_read_claims(g, l->path, http);
     return true;
 }

@@ -109,8 +109,11 @@ static void on_left_read(void *ctx)
     g->resumed_bytes = g->resume.good_bytes;
     if (g->resume_used) {
         get_tell(g, PLAIT_GET_EV_RESUMED, -1, g->resumed_bytes, g->name);
-        get_say(g, PLAIT_GET_NOTE, "%s: going on with %.1f of %.1f MB", g->name,
-                (double)g->resumed_bytes / 1e6, (double)g->resume.journal.header.total / 1e6);
+        if (g->resume.journal.header.total == PLAIT_JOURNAL_TOTAL_UNKNOWN)
+            get_say(g, PLAIT_GET_NOTE, "%s: going on after %.1f MB", g->name, (double)g->resumed_bytes / 1e6);
+        else
+            get_say(g, PLAIT_GET_NOTE, "%s: going on with %.1f of %.1f MB", g->name,
+                    (double)g->resumed_bytes / 1e6, (double)g->resume.journal.header.total / 1e6);
     } else if (plait_sink_file_clear(g->sink) != PLAIT_OK) {
         get_end(g, PLAIT_GET_LOCAL, "%s", g->sink->error);
         return;
@@ -182,7 +185,8 @@ static bool find_left(struct plait_get *g, uint64_t left)
         g->resume_loaded = false;
     }
     if (g->resume_loaded) {
-        remember_sources(g);
+        if (g->resume.journal.header.total != PLAIT_JOURNAL_TOTAL_UNKNOWN)
+            remember_sources(g);
         return true;
     }
     if (err == PLAIT_ERR_NOMEM)

@@ -27,7 +27,7 @@ static int check_header(const struct plait_journal *j, const struct plait_digest
 {
     const char *reason = NULL;
 
-    if (!j->has_header || j->header.total == PLAIT_JOURNAL_TOTAL_UNKNOWN)
+    if (!j->has_header)
         reason = "its journal holds nothing";
     else if (digest->alg != PLAIT_DIGEST_NONE && j->header.digest.alg == digest->alg &&
              !plait_digest_equal(digest, &j->header.digest))

@@ -47,11 +47,13 @@ static bool is_strong(const char *etag)
 
 const char *plait_source_strong_tag(const struct plait_source *s)
 {
-    return is_strong(s->etag) && !s->etag_differs ? s->etag : NULL;
+    return is_strong(s->etag) && !s->etag_differs && !s->live ? s->etag : NULL;
 }
 
 const char *plait_source_if_range(const struct plait_source *s)
 {
+    if (s->live)
+        return NULL;
     if (plait_source_strong_tag(s) != NULL)
         return s->etag;
     return s->last_modified[0] != '\0' && s->last_modified_strong ? s->last_modified : NULL;
@@ -121,6 +123,27 @@ static bool is_other_machine(const struct plait_source *s, const char *last_modi
 {
     return s->last_modified[0] != '\0' && strcmp(s->last_modified, last_modified) == 0 &&
            (s->size == size || size == UINT64_MAX);
+}
+
+bool plait_source_on_live_head(struct plait_source *s, const char *asked, const struct plait_http_head *head,
+                               bool live, bool frames, uint64_t *version, bool *strong)
+{
+    char etag[PLAIT_SOURCE_VALIDATOR_MAX];
+
+    if (!live && !frames) {
+        if (s->live) /* closed: now it has its validators */
+            s->answered = s->etag_differs = false;
+        s->live = false;
+        return false;
+    }
+    if (live)
+        s->live = true;
+    if (strcmp(head->url, asked) != 0 && s->redirect == NULL && strlen(head->url) <= PLAIT_URL_MAX)
+        s->redirect = strdup(head->url);
+    copy_field(head, PLAIT_HTTP_ETAG, etag);
+    *strong = frames && is_strong(etag);
+    *version = *strong ? plait_source_version(etag, "") : 0;
+    return true;
 }
 
 enum plait_source_judgement plait_source_on_head(struct plait_source *s, const char *asked,

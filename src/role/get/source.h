@@ -39,6 +39,7 @@ struct plait_source {
     char last_modified[PLAIT_SOURCE_VALIDATOR_MAX];
     bool last_modified_strong;
     uint64_t version;                   /* as told to the fetch; 0 = none */
+    bool live;                          /* it is still being written there: no validators hold */
     uint64_t size;                      /* or UINT64_MAX */
     struct plait_digest claim;          /* the digest that it states */
     char reason[PLAIT_HTTP_REASON_MAX]; /* of its latest failure */
@@ -69,6 +70,12 @@ enum plait_source_judgement {
 enum plait_source_judgement plait_source_on_head(struct plait_source *s, const char *asked,
                                                  const struct plait_http_head *head, uint64_t size,
                                                  uint64_t *version, bool *strong);
+/*
+ * The same where what is served is still being written (`live`), or sent as it is written, whose tag holds to its end.
+ * True: the head is dealt with, and *version is for the fetch. False: it is a head like any other.
+ */
+bool plait_source_on_live_head(struct plait_source *s, const char *asked, const struct plait_http_head *head,
+                               bool live, bool frames, uint64_t *version, bool *strong);
 /* A request to `asked` failed for good. True: it went where a redirect had led; the URL itself may still do.
  */
 bool plait_source_forget_redirect(struct plait_source *s, const char *asked);

@@ -202,6 +202,13 @@ static void say_event(struct plait_get *g, const struct plait_fetch_event *e)
         get_say(g, PLAIT_GET_NOTE, "%s does not push what it is asked for; it is asked for parts instead",
                 shown(g, e->source));
         break;
+    case PLAIT_FETCH_EV_LIVE:
+        get_say(g, PLAIT_GET_NOTE, "%s is still being written; following it until it is closed",
+                shown(g, e->source));
+        break;
+    case PLAIT_FETCH_EV_LIVE_ENDED:
+        get_say(g, PLAIT_GET_NOTE, "it was closed with %llu bytes", (unsigned long long)e->bytes);
+        break;
     case PLAIT_FETCH_EV_SIZE:
     case PLAIT_FETCH_EV_STEAL:
     case PLAIT_FETCH_EV_STREAM:

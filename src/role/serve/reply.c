@@ -284,6 +284,8 @@ static enum MHD_Result send_unsatisfiable(struct plait_exchange *x, struct file 
     close(f->fd);
     snprintf(value, sizeof value, "bytes */%" PRIu64, f->size);
     plait_reply_add(response, MHD_HTTP_HEADER_CONTENT_RANGE, value);
+    if (x->growing) /* what is asked for may come yet */
+        plait_reply_add(response, "Plait-Live", "1");
     return plait_reply_send(x, MHD_HTTP_RANGE_NOT_SATISFIABLE, response, len, -1, 0);
 }
 
