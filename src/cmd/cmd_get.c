@@ -49,7 +49,7 @@ static const char help[] =
     "default route\n"
     "      --servers FILE     ask the servers in this list (a URL in each line) for NAME, in place of a URL\n"
     "      --ask-lan          ask the local network who holds NAME, in place of a URL or beside others\n"
-    "      --redundant N      have each block pushed by so many servers; the first copy counts\n"
+    "      --redundant N      ask so many servers for everything; the first copy counts\n"
     "      --ranges-only      ask all servers for parts, also those that push\n"
     "      --checksum ALG=HEX what the whole must have: sha-256, sha-512, sha-384 or md5\n"
     "      --header LINE      send this field with each request\n"

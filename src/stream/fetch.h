@@ -82,8 +82,7 @@ struct plait_fetch_config {
     bool digest_known;   /* the owner will verify the whole and call reject_content if it does not match */
     uint64_t seed;       /* for the choice of audited blocks */
     bool streams;        /* lanes of sources that take part may become streams */
-    unsigned
-        redundant; /* blocks that are pushed come from so many sources, the first to arrive counts; 0, 1 = one */
+    unsigned redundant;  /* everything is asked of so many sources, the first to arrive counts; 0, 1 = one */
 };
 
 enum plait_fetch_fail {

@@ -40,6 +40,20 @@ bool push_is_copy(const struct push *u, int letter, uint64_t block)
     return push_remembers(u, block) && (u->also[block % PLAN_BLOCKS] >> letter & 1) != 0;
 }
 
+bool push_is_copied(const struct plait_fetch *f, int source, uint64_t lo, uint64_t hi)
+{
+    const struct push *u = &f->push;
+
+    for (int i = 0; i < u->letter_count && u->block_bytes > 0; i++) {
+        for (uint64_t b = lo / u->block_bytes; u->letters[i].source == source && b * u->block_bytes < hi;
+             b++) {
+            if (push_is_copy(u, i, b))
+                return true;
+        }
+    }
+    return false;
+}
+
 void push_forget_copies(struct plait_fetch *f, int letter, uint64_t from)
 {
     struct push *u = &f->push;

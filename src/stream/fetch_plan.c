@@ -4,6 +4,7 @@
  *   trial    its path failed before: a small piece that it does not own
  *   first    the size is unknown: the first piece that nobody has asked for, two for each path
  *   audit    compare a block that another source delivers
+ *   copy     where each byte is to come from several sources: what others have been asked for
  *   chunk    the first free bytes; as much as the lane carries in a third of the time that is left, so that the
  *            pieces shrink towards the end and all lanes finish together (guided self-scheduling, Polychronopoulos
  *            and Kuck 1987); a path too slow to bring anything before the others would have finished stands aside
@@ -402,6 +403,66 @@ static bool plan_chunk(struct plait_fetch *f, int id, uint64_t now, struct plait
     return open_owned(f, id, e.lo, hi, now, cmd);
 }
 
+/* ---- copies: each byte from several sources ---- */
+
+/* Whether a request of the source is under way for bytes of [lo, hi). */
+static bool is_asked_of(const struct plait_fetch *f, int source, uint64_t lo, uint64_t hi)
+{
+    for (int i = 0; i < f->path_count; i++) {
+        for (int k = 0; k < PLAIT_FETCH_LANES_MAX && f->paths[i].source == source; k++) {
+            const struct lane *l = &f->paths[i].lanes[k];
+            bool runs = l->state == LANE_OPENING || l->state == LANE_BODY;
+            if (runs && !l->stream && !l->given_up && plait_max_u64(l->at, l->lo) < hi && lo < l->hi)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* How many sources are to bring the bytes of a taken extent. */
+static unsigned count_sources(const struct plait_fetch *f, const struct plait_extent *e)
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < f->source_count; i++)
+        n +=
+            i == source_at(f, e->lo) || is_asked_of(f, i, e->lo, e->hi) || push_is_copied(f, i, e->lo, e->hi);
+    return n;
+}
+
+/* Whether the lane that has the bytes is about to bring the last of them. */
+static bool is_as_good_as_here(const struct plait_fetch *f, const struct plait_extent *e, uint64_t lag_ns,
+                               uint64_t now)
+{
+    if (e->owner >= OWNER_LETTER)
+        return false;
+    const struct path *p = &f->paths[e->owner / PLAIT_FETCH_LANES_MAX];
+    const struct lane *l = &p->lanes[e->owner % PLAIT_FETCH_LANES_MAX];
+    return l->state == LANE_BODY && lane_finish_s(p, l, (double)(e->hi - e->lo), now) < plait_to_s(lag_ns);
+}
+
+/* Asks for bytes that others have been asked for, where fewer of them were than should be. The first copy counts. */
+static bool plan_copy(struct plait_fetch *f, int id, uint64_t now, struct plait_fetch_cmd *cmd)
+{
+    const struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
+    uint64_t end = plan_window_end(f), lag = path_lag_ns(p, &p->lanes[id % PLAIT_FETCH_LANES_MAX]);
+    struct plait_extent e;
+
+    if (f->config.redundant < 2 || f->pin_count > 0)
+        return false;
+    for (uint64_t at = 0; plait_blockmap_find(&f->map, at, PLAIT_BLOCK_TAKEN, &e) && e.lo < end; at = e.hi) {
+        if (source_at(f, e.lo) == p->source || is_asked_of(f, p->source, e.lo, e.hi) ||
+            count_sources(f, &e) >= f->config.redundant || is_as_good_as_here(f, &e, lag, now))
+            continue;
+        uint64_t want = plait_max_u64(chunk_bytes(f, id, e.hi - e.lo, now), CHUNK_BYTES_MIN);
+        want = fit_window(f, id, want, now);
+        if (want == 0)
+            return false;
+        return open_unowned(f, id, e.lo, plait_min_u64(e.hi, e.lo + want), now, cmd);
+    }
+    return false;
+}
+
 /* ---- the tail ---- */
 
 /* Bytes of the lane that are already under way and will arrive anyhow. */
@@ -636,7 +697,7 @@ bool plan_lane(struct plait_fetch *f, int path, int lane, uint64_t now, struct p
         return true;
     if (push_wants_lane(f, path, now) && push_open(f, id, now, cmd))
         return true;
-    if (push_streams(p) == 0 && plan_chunk(f, id, now, cmd))
+    if (push_streams(p) == 0 && (plan_copy(f, id, now, cmd) || plan_chunk(f, id, now, cmd)))
         return true;
     if (push_streams(p) > 0 && !push_is_planned(f))
         return false; /* what is free is the streams' */

@@ -57,6 +57,8 @@ uint8_t push_plan_at(const struct push *u, uint64_t block);
 void push_plan_set(struct push *u, uint64_t block, uint8_t letter);
 /* Whether the letter pushes it as well, as a copy. */
 bool push_is_copy(const struct push *u, int letter, uint64_t block);
+/* Whether the source is to push some of the bytes as a copy. */
+bool push_is_copied(const struct plait_fetch *f, int source, uint64_t lo, uint64_t hi);
 /* Copies from that block on are not to come from the letter any more. */
 void push_forget_copies(struct plait_fetch *f, int letter, uint64_t from);
 /* Whether the source is to push the block. */

@@ -1,6 +1,7 @@
 """The stream in order to standard output."""
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,17 @@ def test_no_output_into_a_closed_one(plait, nginx, data):
     result = run.finish()
     assert result.status == 3, result
     assert_says(result, "standard output")
+
+
+def test_everything_from_two_plain_servers(plait, liar, data):
+    """One of them says nothing more in the middle of each body: nobody waits for it, and what it brings is compared."""
+    d = data(3 * MB)
+    server = liar({"file": str(d), "rules": [{"after_bytes": 600 * KB, "stall": 30 * KB}]}, {"file": str(d)}, rate=3 * MB)
+    run = plait.start("get", "-o", "-", "--redundant", "2", *server.urls())
+    longest, latest, got = 0.0, time.monotonic(), b""
+    while part := run.stdout.read1(65536):
+        longest, latest, got = max(longest, time.monotonic() - latest), time.monotonic(), got + part
+    assert run.finish().status == 0, run.err
+    assert sha256(got) == d.sha256
+    assert server.sent(1) > 0.9 * d.size and server.sent(0) > 600 * KB
+    assert longest < 0.6, "it was waited for: %.2f s" % longest

@@ -204,7 +204,7 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"push-pipe-third-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{2000, 1e9}}}}, .server = {PUSH, PUSH, PUSH}, .size = 60 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.85},
     {"push-pipe-group", {{{20, 20}, {50, 50}, {100, 10}}, .servers = 1, .server = {PUSH}, .size = 60 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .share = 0.9},
     {"push-pipe-slow-consumer", {{{50, 20}, {50, 30}}, .server = {PUSH, PUSH}, .size = 10 * MB}, {.window_bytes = 4 * PLAIT_MIB, .consumer_mbit = 16}, .seconds = 5.4},
-    {"push-twice", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH, PUSH, PUSH}, .size = 40 * MB}, {.redundant = 2}, .share = 0.4, .dup_percent = 110},
+    {"push-twice", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH, PUSH, PUSH}, .size = 40 * MB}, {.redundant = 2}, .share = 0.4, .dup_percent = 110, .twice_percent = 70},
     {"push-twice-one-dies", {{{50, 20}, {50, 20}, {50, 20, .outage = {{2000, 1e9}}}}, .server = {PUSH, PUSH, PUSH}, .size = 40 * MB}, {.redundant = 2, .window_bytes = 8 * PLAIT_MIB}, .share = 0.4, .dup_percent = 110, .stall_seconds = 0.3},
     {"push-lossy-pair", {{{30, 40, .loss = 1}, {30, 40, .loss = 0.1}}, .server = {PUSH, PUSH}, .size = 40 * MB}, .share = 0.88},
     {"push-very-far", {{{50, 700}}, .server = {PUSH}, .size = 40 * MB}, .share = 0.4},
@@ -230,6 +230,13 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"push-lies-late", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH, PUSH_BUT(PLAIT_SIM_FAULT_OTHER_CONTENT, 30 * MB, 7), PUSH}, .size = 40 * MB}, .condemned = 2, .seconds = 8},
     {"push-one-of-two-lies-digest", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_OTHER_CONTENT, 0, 7), PUSH}, .size = 40 * MB}, {.digest = true}, .seconds = 30, .dup_percent = 110},
     {"push-changes", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_CHANGE, SEC, 8), PUSH, PUSH}, .size = 60 * MB}, .condemned = 1, .seconds = 9},
+    /* ---- each byte from several sources that serve ranges ---- */
+    {"twice", {{{50, 20}, {50, 20}, {50, 20}}, .size = 40 * MB}, {.redundant = 2}, .share = 0.35, .dup_percent = 120, .twice_percent = 40},
+    {"twice-of-two", {{{50, 20}, {50, 20}}, .size = 40 * MB}, {.redundant = 2}, .share = 0.45, .dup_percent = 120, .twice_percent = 40},
+    {"twice-one-dies", {{{50, 20}, {50, 20}, {50, 20, .outage = {{2000, 1e9}}}}, .size = 40 * MB}, {.redundant = 2, .window_bytes = 8 * PLAIT_MIB}, .share = 0.3, .dup_percent = 120, .stall_seconds = 0.15},
+    {"twice-beside-push", {{{50, 20}, {50, 20}}, .server = {PUSH, {0}}, .size = 40 * MB}, {.redundant = 2}, .share = 0.45, .dup_percent = 120},
+    {"thrice-lossy", {{{30, 40, .loss = 1}, {30, 40, .loss = 1}, {30, 40, .loss = 1}}, .size = 20 * MB}, {.redundant = 3, .window_bytes = 8 * PLAIT_MIB}, .share = 0.25, .dup_percent = 230, .twice_percent = 80},
+
     /* ---- streams that are still being written ---- */
     {"live-one", {{{50, 20}}, .server = {LIVE(MB)}, .size = 5 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 5.9, .late_seconds = 0.3},
     {"live-three", {{{20, 20}, {50, 50}, {100, 10}}, .server = {LIVE(MB), LIVE(MB), LIVE(MB)}, .size = 8 * MB}, {.window_bytes = 16 * PLAIT_MIB}, .seconds = 8.9, .late_seconds = 0.4},
@@ -314,7 +321,12 @@ static bool check_bytes(const struct fetch_scenario *s, const struct plait_sim_f
     double percent = s->dup_percent > 0 ? s->dup_percent : DUP_PERCENT;
     double most = (double)s->row.size * percent / 100 + DUP_BYTES;
 
-    if (s->fail == PLAIT_FETCH_FAIL_NONE && (double)r->dup_bytes > most)
+    double least = (double)s->row.size * s->twice_percent / 100;
+
+    if ((double)r->dup_bytes < least)
+        snprintf(why, n, "only %llu bytes came twice, expected %.0f", (unsigned long long)r->dup_bytes,
+                 least);
+    else if (s->fail == PLAIT_FETCH_FAIL_NONE && (double)r->dup_bytes > most)
         snprintf(why, n, "%llu bytes came twice, expected at most %.0f", (unsigned long long)r->dup_bytes,
                  most);
     else if (s->config.window_bytes > 0 && r->reach_max > s->config.window_bytes)

@@ -17,6 +17,7 @@ struct fetch_scenario {
     int alone;                  /* a way, counted from 1: */
     double alone_share;         /* at least this part of the speed of a fetch over that way alone */
     double dup_percent;         /* most bytes that may come twice; 0 = DUP_PERCENT and a little */
+    double twice_percent;       /* at least so many are to come twice */
     double seconds;             /* most time that it may take */
     double late_seconds;        /* longest time that a byte of a live stream was waited for */
     double stall_seconds;       /* longest time without a byte */
