@@ -54,6 +54,7 @@ struct plait_sim_session {
     double credit;
     uint64_t body_bytes;
     int share_conn;       /* of a stream; −1 = none */
+    uint64_t skipped;     /* bytes of frames that were left out */
     uint64_t stream_from; /* bytes written before its first frame */
 };
 

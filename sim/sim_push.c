@@ -72,8 +72,10 @@ static void write_block(struct plait_sim_session *s, uint64_t now, const struct 
     const struct plait_sim_fault *error = plait_sim_server_fault(v, PLAIT_SIM_FAULT_STREAM_ERROR);
     struct plait_frame frame = {PLAIT_FRAME_BLOCK, next->len, next->sequence};
 
-    if (skip != NULL && next->sequence % skip->a == 0)
+    if (skip != NULL && next->sequence % skip->a == 0) {
+        s->skipped += PLAIT_SIM_RAW_BYTES + next->len; /* as far as its own side is concerned it is there */
         return;
+    }
     if (number != NULL)
         frame.sequence += number->a;
     uint64_t offset = next->offset + (number != NULL ? number->a * v->share_block : 0);
@@ -119,7 +121,8 @@ static void look_at_socket(struct plait_sim_session *s, uint64_t now)
         .unsent_bytes = f->written - f->cut, .rate = rate_of(f), .rtt_ns = f->srtt};
 
     plait_share_on_link(s->server->share, s->share_conn, &link);
-    plait_share_on_acked(s->server->share, now, s->share_conn, plait_since(f->acked, s->stream_from));
+    plait_share_on_acked(s->server->share, now, s->share_conn,
+                         s->skipped + plait_since(f->acked, s->stream_from));
 }
 
 static void pump(struct plait_sim_session *s, uint64_t now)
@@ -156,8 +159,10 @@ static void pump_all(struct plait_sim_server *v, uint64_t now)
         if (s != NULL)
             pump(s, now);
     }
-    plait_sim_event_set(v->tcp->events, &v->share_timer,
-                        v->share != NULL ? plait_share_next_deadline(v->share) : PLAIT_NEVER);
+    uint64_t due = v->share != NULL ? plait_share_next_deadline(v->share) : PLAIT_NEVER;
+    if (v->share != NULL)
+        due = plait_min_u64(due, plait_max_u64(plait_share_stuck_deadline(v->share), now + PLAIT_MS));
+    plait_sim_event_set(v->tcp->events, &v->share_timer, due);
 }
 
 void plait_sim_push_writable(struct plait_sim_session *s, uint64_t now)
@@ -173,7 +178,13 @@ void plait_sim_push_writable(struct plait_sim_session *s, uint64_t now)
 
 static void on_share_timer(void *ctx, uint64_t now)
 {
-    pump_all(ctx, now);
+    struct plait_sim_server *v = ctx;
+
+    for (struct plait_sim_session *s = v->sessions; s != NULL; s = s->next) {
+        if (s->share_conn >= 0 && s->server_open)
+            look_at_socket(s, now);
+    }
+    pump_all(v, now);
 }
 
 /* The file is looked at. */

@@ -39,7 +39,6 @@
 #define LATE_NS       (150 * PLAIT_MS)
 #define ASIDE_NS      (1 * PLAIT_S)
 #define ASIDE_NS_MAX  (16 * PLAIT_S)
-#define MARK_NS       (12 * PLAIT_S) /* a connection that waits says so every five seconds */
 #define BACKLOG_BYTES (1 * PLAIT_MIB)
 #define VET_LEAST     1024
 #define MERGE_BYTES   (1 * PLAIT_MIB)
@@ -643,18 +642,6 @@ static void look_at_letter(struct plait_fetch *f, uint64_t now, int letter)
     }
 }
 
-/* A connection that waits, and does not even say so any more. */
-static void close_mute_lanes(struct plait_fetch *f, uint64_t now)
-{
-    for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
-        const struct lane *l = fetch_lane(f, id);
-        if (!l->stream || l->state != LANE_WAIT || now - l->last_arrival < MARK_NS)
-            continue;
-        fetch_close_lane(f, id);
-        path_back_off(f, id / PLAIT_FETCH_LANES_MAX, now, 0);
-    }
-}
-
 static void close_streams(struct plait_fetch *f, uint64_t now)
 {
     for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
@@ -669,7 +656,6 @@ void live_on_deadline(struct plait_fetch *f, uint64_t now)
 {
     if (is_enough(f))
         close_streams(f, now);
-    close_mute_lanes(f, now);
     for (int i = 0; i < f->push.letter_count; i++)
         look_at_letter(f, now, i);
     decide(f, now);

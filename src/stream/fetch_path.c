@@ -290,6 +290,8 @@ static void close_stuck_lanes(struct plait_fetch *f, int path, uint64_t now)
         if (!stuck)
             continue;
         p->errors++;
+        if (l->stream && f->push.streams[fetch_lane_id(path, k)].blocks == 0)
+            push_failed(f, now, p->source); /* it was opened in vain */
         fetch_close_lane(f, fetch_lane_id(path, k));
         path_update_busy(p, now);
     }

@@ -27,6 +27,7 @@
 #define ANSWER_NS_MIN  (2 * PLAIT_S)
 #define ANSWER_NS_LIVE (250 * PLAIT_MS) /* the plan does not reach far ahead of what is written */
 #define TRY_AGAIN_NS   (100 * PLAIT_MS)
+#define MARK_NS        (12 * PLAIT_S) /* who waits says so every five seconds */
 #define TRIES_MAX      4
 #define TWICE_PERCENT  2 /* of all that may come, of what a far source is not asked about */
 
@@ -293,6 +294,21 @@ static uint64_t patience_ns(const struct plait_fetch *f, int source)
                : UNANSWERED_NS + 2 * rtt;
 }
 
+/* A connection that waits, and does not even say so any more. */
+static void close_mute_lanes(struct plait_fetch *f, uint64_t now)
+{
+    for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
+        const struct lane *l = fetch_lane(f, id);
+        int path = id / PLAIT_FETCH_LANES_MAX;
+        if (!l->stream || l->state != LANE_WAIT || now - l->last_arrival < MARK_NS)
+            continue;
+        if (f->push.streams[id].blocks == 0)
+            push_failed(f, now, f->paths[path].source);
+        fetch_close_lane(f, id);
+        path_back_off(f, path, now, 0);
+    }
+}
+
 void steer_on_deadline(struct plait_fetch *f, uint64_t now)
 {
     if (f->push.block_bytes == 0 || f->done || f->fail != PLAIT_FETCH_FAIL_NONE ||
@@ -311,6 +327,7 @@ void steer_on_deadline(struct plait_fetch *f, uint64_t now)
             on_agreed(f, i);
         f->replan |= st->kind != STEER_NONE && !st->sent && now >= st->not_before;
     }
+    close_mute_lanes(f, now);
     for (int i = 0; i < f->push.letter_count; i++)
         push_look_for_losses(f, now, i);
     for (int i = 0; i < f->push.letter_count; i++)

@@ -264,7 +264,11 @@ int plait_share_ask(struct plait_share *s, uint64_t now, uint8_t letter, const s
 
 void plait_share_on_link(struct plait_share *s, int conn, const struct plait_share_link *link)
 {
-    share_conn(s, conn)->link = *link;
+    struct conn *c = share_conn(s, conn);
+
+    c->link = *link;
+    if (link->rto_ns > 0)
+        c->rto_ns = link->rto_ns;
 }
 
 bool plait_share_get_conn(const struct plait_share *s, int conn, struct plait_share_conn_info *out)
@@ -278,7 +282,8 @@ bool plait_share_get_conn(const struct plait_share *s, int conn, struct plait_sh
                                           .given_bytes = c->given_bytes,
                                           .given_blocks = c->given_blocks,
                                           .acked_blocks = c->acked_blocks,
-                                          .inflight_blocks = c->inflight};
+                                          .inflight_blocks = c->inflight,
+                                          .stuck = c->stuck};
     return true;
 }
 

@@ -24,6 +24,10 @@
  * it have delivered all that is left (core/scheduler.h). Nobody is refused for the sake of a connection whose
  * rate is not known or that has stopped delivering.
  *
+ * A connection of which nothing is acknowledged for two of TCP's timeouts and a round trip is *stuck*: what it has in flight
+ * is given to others that may send it, as if it had broken, and it gets nothing more until something is
+ * acknowledged. If it comes to life some of that comes twice.
+ *
  * `now` never goes back. Connections are small integers, used again after close.
  */
 #ifndef PLAIT_STREAM_SHARE_H
@@ -143,12 +147,16 @@ void plait_share_next(struct plait_share *s, uint64_t now, int conn, struct plai
 bool plait_share_ready(struct plait_share *s, uint64_t now, int *conn);
 /* PLAIT_NEVER where no connection waits for a time. */
 uint64_t plait_share_next_deadline(const struct plait_share *s);
+/* When a connection is stuck if nothing is acknowledged until then, and another could take over: to be looked at (on_link,
+ * on_acked) and `ready` to be called. PLAIT_NEVER where there is none. */
+uint64_t plait_share_stuck_deadline(const struct plait_share *s);
 
 /* How a connection does, as TCP_INFO and the socket's queue have it. */
 struct plait_share_link {
     uint64_t unsent_bytes; /* given to it and not yet sent */
     double rate;           /* bytes/s; 0 = not known */
     uint64_t rtt_ns;
+    uint64_t rto_ns; /* TCP's timer, while nothing has to be sent again; 0 = as it was, or not known */
 };
 
 void plait_share_on_link(struct plait_share *s, int conn, const struct plait_share_link *link);
@@ -170,7 +178,8 @@ struct plait_share_conn_info {
     uint64_t given_bytes;  /* of frames */
     uint64_t given_blocks; /* with those that came twice */
     uint64_t acked_blocks;
-    unsigned inflight_blocks;
+    unsigned inflight_blocks; /* but for those that were given to others meanwhile */
+    bool stuck;
 };
 
 /* False where no such connection is open. */
@@ -185,7 +194,7 @@ struct plait_share_status {
     uint64_t at;              /* first block of the plan not yet given: what a 409 tells */
     uint64_t plan_end;        /* one past the last block of the plan; PLAIT_SHARE_UNKNOWN: open */
     uint64_t given_blocks;    /* with those that were given again */
-    uint64_t returned_blocks; /* came back from broken connections and became due again */
+    uint64_t returned_blocks; /* came back from broken or stuck connections and became due again */
     uint64_t dropped_blocks;  /* came back and were left to the receiver: named ones, or no room for more */
 };
 

@@ -26,6 +26,8 @@
 #define SETS          (PLAN_SETS + PLAIT_LETTERS)
 #define SET_OWN       SETS /* in flight: belongs to the connection alone */
 #define SET_NONE      127u /* in flight: no block but a MARK or END */
+#define SET_MASK      127u /* of a frame in flight; */
+#define SET_LEFT      128u /* with it: the block was given to others meanwhile */
 #define NO_BLOCK      UINT64_MAX
 #define RANGES_SPARED 128u /* that returned blocks leave for the plan */
 
@@ -56,6 +58,7 @@ struct conn {
     bool ended;   /* END was given */
     bool waiting; /* was told to WAIT and not yet named by `ready` */
     bool stirred; /* something changed since */
+    bool stuck;   /* nothing is acknowledged any more */
     bool marked;  /* a MARK was given after the last block or steering */
     uint8_t letter;
     uint64_t floor; /* no block of the plan below it */
@@ -70,6 +73,9 @@ struct conn {
     uint64_t mark_at;     /* when the next MARK has to go out */
     uint64_t idle_at;     /* when it is ended; PLAIT_NEVER while there is something to come */
     uint64_t progress_at; /* last acknowledgement, or when it began to have something in flight */
+    uint64_t told_at;     /* when it was last told what has been acknowledged */
+    uint64_t told_bytes;  /* acknowledged, whether or not a frame ends there */
+    uint64_t rto_ns;      /* 0 = not known */
     struct plait_share_link link;
 };
 
@@ -135,6 +141,8 @@ bool share_carries(const struct conn *c, unsigned set);
 void share_stir(struct plait_share *s);
 
 /* share_next.c */
+/* What stuck connections have in flight becomes due again. */
+void share_leave_stuck(struct plait_share *s);
 /* All frames of the connection leave its ring. */
 void share_give_back(struct plait_share *s, struct conn *c, bool due_again);
 

@@ -10,7 +10,9 @@
 
 #define STALL_MIN_NS PLAIT_S /* nothing acknowledged for so long, and for STALL_RTTS round trips */
 #define STALL_RTTS   4u
-#define LOOK_MIN_NS  (2 * PLAIT_MS) /* between two looks at whether others have kept their promise */
+#define STUCK_MIN_NS (300 * PLAIT_MS)
+#define STUCK_RTO_NS (250 * PLAIT_MS) /* where TCP's own timeout is not known */
+#define LOOK_MIN_NS  (2 * PLAIT_MS)   /* between two looks at whether others have kept their promise */
 #define LOOK_MAX_NS  (100 * PLAIT_MS)
 #define LOOKS        8u /* before the block would have arrived here */
 
@@ -23,7 +25,13 @@ static uint64_t frame_of(uint64_t block, unsigned set)
 
 static uint64_t frame_bytes(const struct plait_share *s, uint64_t frame)
 {
-    return PLAIT_FRAME_HEADER_BYTES + ((frame & 0xff) == SET_NONE ? 0 : share_block_len(s, frame >> 8));
+    return PLAIT_FRAME_HEADER_BYTES + ((frame & SET_MASK) == SET_NONE ? 0 : share_block_len(s, frame >> 8));
+}
+
+/* A block that is on its way here and nowhere else. */
+static bool is_block(uint64_t frame)
+{
+    return (frame & SET_MASK) != SET_NONE && (frame & SET_LEFT) == 0;
 }
 
 /* One more or one less of the connection's blocks of that set is in flight. */
@@ -48,8 +56,8 @@ static void push(struct plait_share *s, uint64_t now, struct conn *c, uint64_t f
         c->progress_at = now;
     c->given_bytes += frame_bytes(s, frame);
     c->link.unsent_bytes += frame_bytes(s, frame); /* until the socket is looked at again */
-    if ((frame & 0xff) != SET_NONE)
-        count_inflight(s, c, frame & 0xff, 1);
+    if (is_block(frame))
+        count_inflight(s, c, frame & SET_MASK, 1);
 }
 
 static uint64_t pop(struct plait_share *s, struct conn *c)
@@ -58,8 +66,8 @@ static uint64_t pop(struct plait_share *s, struct conn *c)
 
     c->ring_first = (c->ring_first + 1) % PLAIT_SHARE_INFLIGHT_MAX;
     c->ring_count--;
-    if ((frame & 0xff) != SET_NONE)
-        count_inflight(s, c, frame & 0xff, -1);
+    if (is_block(frame))
+        count_inflight(s, c, frame & SET_MASK, -1);
     return frame;
 }
 
@@ -68,15 +76,19 @@ void plait_share_on_acked(struct plait_share *s, uint64_t now, int conn, uint64_
     struct conn *c = share_conn(s, conn);
     bool had_blocks = c->inflight > 0, popped = false;
 
+    c->told_at = now;
+    if (bytes > c->told_bytes) {
+        c->told_bytes = bytes;
+        c->progress_at = now;
+        c->stirred |= c->stuck;
+        c->stuck = false;
+    }
     while (c->ring_count > 0 && c->acked_bytes + frame_bytes(s, c->ring[c->ring_first]) <= bytes) {
         c->acked_bytes += frame_bytes(s, c->ring[c->ring_first]);
-        c->acked_blocks += (pop(s, c) & 0xff) != SET_NONE;
+        c->acked_blocks += (pop(s, c) & SET_MASK) != SET_NONE;
         popped = true;
     }
-    if (popped) {
-        c->progress_at = now;
-        c->stirred = true;
-    }
+    c->stirred |= popped;
     /* Others may have waited for no more than to know that nothing comes back from here. */
     if (had_blocks && c->inflight == 0)
         share_stir(s);
@@ -96,9 +108,79 @@ void share_give_back(struct plait_share *s, struct conn *c, bool due_again)
 {
     while (c->ring_count > 0) {
         uint64_t frame = pop(s, c);
-        if (due_again && (frame & 0xff) != SET_NONE)
-            give_back_block(s, c, frame >> 8, frame & 0xff);
+        if (due_again && is_block(frame))
+            give_back_block(s, c, frame >> 8, frame & SET_MASK);
     }
+}
+
+/* ---- stuck ---- */
+
+static uint64_t patience_ns(const struct conn *c)
+{
+    uint64_t rtt = plait_min_u64(c->link.rtt_ns, 60 * PLAIT_S), rto = plait_min_u64(c->rto_ns, 60 * PLAIT_S);
+
+    return rto > 0 ? plait_max_u64(STUCK_MIN_NS, 2 * rto + rtt)
+                   : plait_max_u64(STUCK_MIN_NS, STUCK_RTO_NS + 4 * rtt);
+}
+
+/* Whether somebody else may send the block. */
+static bool has_other(const struct plait_share *s, const struct conn *c, uint64_t block, unsigned set)
+{
+    for (unsigned i = 0; i < s->conns_max && set < SETS; i++) {
+        const struct conn *o = &s->conns[i];
+        bool takes = set < PLAN_SETS ? share_carries(o, set) && o->floor <= block
+                                     : o->open && !o->named && !o->ended && o->letter == c->letter;
+        if (o != c && takes && !o->stuck)
+            return true;
+    }
+    return false;
+}
+
+/* What the connection has in flight is due again, as far as there are others; it stays in flight as well. */
+static bool leave(struct plait_share *s, struct conn *c)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < c->ring_count; i++) {
+        uint64_t *frame = &c->ring[(c->ring_first + i) % PLAIT_SHARE_INFLIGHT_MAX];
+        unsigned set = *frame & SET_MASK;
+        if (!is_block(*frame) || !has_other(s, c, *frame >> 8, set) ||
+            !set_add(s, &s->sets[set], *frame >> 8, (*frame >> 8) + 1, RANGES_SPARED))
+            continue;
+        count_inflight(s, c, set, -1);
+        *frame |= SET_LEFT;
+        s->returned_blocks++;
+        any = true;
+    }
+    return any;
+}
+
+void share_leave_stuck(struct plait_share *s)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < s->conns_max; i++) {
+        struct conn *c = &s->conns[i];
+        bool stuck = c->stuck || plait_since(c->told_at, c->progress_at) >= patience_ns(c);
+        if (!c->open || c->inflight == 0 || !stuck)
+            continue;
+        c->stuck = true; /* first: others are not to count on it */
+        any |= leave(s, c);
+    }
+    if (any)
+        share_stir(s);
+}
+
+uint64_t plait_share_stuck_deadline(const struct plait_share *s)
+{
+    uint64_t due = PLAIT_NEVER;
+
+    for (unsigned i = 0; i < s->conns_max && s->conn_count > 1; i++) {
+        const struct conn *c = &s->conns[i];
+        if (c->open && c->inflight > 0 && !c->stuck)
+            due = plait_min_u64(due, plait_add_sat(c->progress_at, patience_ns(c)));
+    }
+    return due;
 }
 
 /* ---- what is due ---- */
@@ -136,7 +218,7 @@ static bool is_stalled(const struct conn *c, uint64_t now)
 {
     uint64_t patience = plait_max_u64(STALL_MIN_NS, STALL_RTTS * plait_min_u64(c->link.rtt_ns, 60 * PLAIT_S));
 
-    return c->inflight > 0 && plait_since(now, c->progress_at) > patience;
+    return c->stuck || (c->inflight > 0 && plait_since(now, c->progress_at) > patience);
 }
 
 static struct plait_sched_path path_of(const struct conn *c, uint64_t now)
@@ -263,7 +345,7 @@ void plait_share_next(struct plait_share *s, uint64_t now, int conn, struct plai
     uint64_t look = PLAIT_NEVER;
 
     c->waiting = false;
-    if (c->ended || c->ring_count == PLAIT_SHARE_INFLIGHT_MAX) {
+    if (c->ended || c->stuck || c->ring_count == PLAIT_SHARE_INFLIGHT_MAX) {
         let_wait(c, PLAIT_NEVER, out);
         return;
     }
@@ -288,6 +370,7 @@ void plait_share_next(struct plait_share *s, uint64_t now, int conn, struct plai
 
 bool plait_share_ready(struct plait_share *s, uint64_t now, int *conn)
 {
+    share_leave_stuck(s);
     for (unsigned i = 0; i < s->conns_max; i++) {
         struct conn *c = &s->conns[i];
         if (!c->open || !c->waiting || c->ended || (!c->stirred && now < c->due))

@@ -73,6 +73,11 @@ class Namespaces:
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
+    def mute(self, i):
+        """What the server sends over a link is lost from now on, and nobody is told."""
+        ip("-n", self.server, "neigh", "replace", self.address(i), "lladdr", "02:00:00:00:00:99", "dev", self.link(i),
+           "nud", "permanent")
+
     def down(self, i):
         ip("-n", self.client, "link", "set", self.link(i), "down")
 

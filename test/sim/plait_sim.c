@@ -40,15 +40,16 @@ struct options {
 
 static void print_result(const struct plait_sim_fetch_result *r)
 {
-    printf("# %s %.3f s, %.3f of the fluid bound, stall %.3f s, twice %llu, compared %llu, requests %llu, "
+    printf("# %s %.3f s, %.3f of the fluid bound, stall %.3f s, late %.3f s, twice %llu, compared %llu, "
+           "requests %llu, "
            "connections "
            "%llu, steals %u\n",
            r->stopped ? "stopped"
            : r->done  ? "done"
                       : plait_sim_fail_name(r->fail),
-           plait_to_s(r->time_ns), fetch_share(r), plait_to_s(r->stall_ns), (unsigned long long)r->dup_bytes,
-           (unsigned long long)r->check_bytes, (unsigned long long)r->requests,
-           (unsigned long long)r->connections, r->steals);
+           plait_to_s(r->time_ns), fetch_share(r), plait_to_s(r->stall_ns), plait_to_s(r->late_ns),
+           (unsigned long long)r->dup_bytes, (unsigned long long)r->check_bytes,
+           (unsigned long long)r->requests, (unsigned long long)r->connections, r->steals);
 }
 
 static int run_scenarios(const struct options *o)

@@ -294,6 +294,59 @@ static void the_silent_are_not_waited_for(void **unused)
     plait_share_free(s);
 }
 
+static void acknowledge(struct plait_share *s, uint64_t now, int conn, uint64_t bytes)
+{
+    int ready;
+
+    plait_share_on_acked(s, now, conn, bytes);
+    while (plait_share_ready(s, now, &ready))
+        ;
+}
+
+static void what_the_stuck_have_is_sent_by_others(void **unused)
+{
+    struct plait_share *s = kit_share(8, 0, false);
+    int dead = kit_open(s, 'A', "0-", NULL), other = kit_open(s, 'B', "0-", NULL);
+    struct plait_share_conn_info info;
+    const struct plait_share_link link = {.rtt_ns = 40 * PLAIT_MS, .rto_ns = 240 * PLAIT_MS};
+
+    (void)unused;
+    assert_int_equal(plait_share_stuck_deadline(s), PLAIT_NEVER);
+    plait_share_on_link(s, dead, &link);
+    kit_sends(s, dead, "0-2");
+    acknowledge(s, 100 * PLAIT_MS, dead, KIT_FRAME + 1); /* some of the second block */
+    assert_int_equal(plait_share_stuck_deadline(s), 620 * PLAIT_MS);
+    acknowledge(s, 619 * PLAIT_MS, dead, KIT_FRAME + 1);
+    assert_true(plait_share_get_conn(s, dead, &info) && !info.stuck && info.inflight_blocks == 2);
+    acknowledge(s, 620 * PLAIT_MS, dead, KIT_FRAME + 1);
+    assert_true(plait_share_get_conn(s, dead, &info) && info.stuck && info.inflight_blocks == 0);
+    assert_int_equal(kit_status(s).returned_blocks, 2);
+    kit_sends(s, other, "1-4");
+    assert_int_equal(kit_next(s, 620 * PLAIT_MS, dead).kind, PLAIT_SHARE_WAIT);
+    acknowledge(s, 700 * PLAIT_MS, dead, 2 * KIT_FRAME); /* it lives */
+    assert_true(plait_share_get_conn(s, dead, &info) && !info.stuck && info.acked_blocks == 2);
+    kit_sends(s, dead, "5");
+    plait_share_close(s, 0, dead, PLAIT_SHARE_BROKEN); /* the third block has been sent again already */
+    assert_int_equal(kit_status(s).returned_blocks, 3);
+    kit_sends(s, other, "5-7");
+    plait_share_free(s);
+}
+
+static void who_is_alone_keeps_what_he_has(void **unused)
+{
+    struct plait_share *s = kit_share(8, 0, false);
+    int dead = kit_open(s, 'A', "0-", "AB"), other = kit_open(s, 'B', "0-", "AB");
+
+    (void)unused;
+    kit_sends(s, dead, "0");
+    acknowledge(s, 10 * PLAIT_S, dead, 0);
+    assert_int_equal(kit_status(s).returned_blocks, 0);
+    kit_sends(s, other, "1");
+    plait_share_close(s, 0, dead, PLAIT_SHARE_BROKEN);
+    assert_int_equal(kit_status(s).returned_blocks, 1);
+    plait_share_free(s);
+}
+
 /* Others with another letter, or whose span begins later, deliver nothing of it. */
 static void only_those_that_may_send_count(void **unused)
 {
@@ -585,6 +638,8 @@ int main(void)
         cmocka_unit_test(what_is_given_is_in_the_queue),
         cmocka_unit_test(newcomers_are_tried),
         cmocka_unit_test(the_silent_are_not_waited_for),
+        cmocka_unit_test(what_the_stuck_have_is_sent_by_others),
+        cmocka_unit_test(who_is_alone_keeps_what_he_has),
         cmocka_unit_test(only_those_that_may_send_count),
         cmocka_unit_test(somebody_always_goes),
         cmocka_unit_test(connections_are_bounded),

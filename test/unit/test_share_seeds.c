@@ -7,6 +7,8 @@
  *               is told as a hole; what is counted is what happened
  *      at last  a connection of each letter comes: all blocks of the plan that were not named in between are
  *               with somebody exactly once, and all connections end
+ *      stuck    what a connection has in flight that is not acknowledged any more is with others, where there
+ *               are some, and it is sent nothing before it comes to life
  *
  * Usage: test_share_seeds [FROM [COUNT]]
  */
@@ -39,11 +41,14 @@ enum sent_as { SENT_PLAN, SENT_ASKED, SENT_OWN, SENT_MARK };
 struct sent {
     uint64_t block;
     uint64_t end; /* one past its last byte, among the connection's frames */
+    bool left;    /* was given to others meanwhile */
+    uint8_t owner;
     enum sent_as as;
 };
 
 struct conn_model {
     bool open, named, ended;
+    bool stuck;  /* nothing is acknowledged any more */
     bool active; /* was not told to wait */
     uint8_t letter;
     uint64_t floor;
@@ -342,6 +347,7 @@ static void acknowledge(struct model *m, unsigned i, uint64_t bytes)
     struct conn_model *c = &m->conns[i];
 
     plait_share_on_acked(m->s, m->now, (int)i, bytes);
+    c->stuck = c->stuck && bytes <= c->acked;
     c->acked = plait_max_u64(c->acked, bytes);
     while (c->count > 0 && c->sent[c->first % PLAIT_SHARE_INFLIGHT_MAX].end <= c->acked) {
         c->first++;
@@ -363,6 +369,43 @@ static void come_back(struct model *m, const struct conn_model *c, const struct 
     }
 }
 
+static bool has_other(const struct model *m, const struct conn_model *c, const struct sent *sent)
+{
+    for (unsigned i = 0; i < CONNS; i++) {
+        const struct conn_model *o = &m->conns[i];
+        bool takes = sent->as == SENT_PLAN ? carries(o, sent->owner) && o->floor <= sent->block
+                                           : carries(o, c->letter);
+        if (o != c && takes && !o->stuck)
+            return true;
+    }
+    return false;
+}
+
+/* What a connection that became stuck has in flight goes to others, where there are some. */
+static void leave(struct model *m, struct conn_model *c)
+{
+    c->stuck = true;
+    for (unsigned k = 0; k < c->count; k++) {
+        struct sent *sent = &c->sent[(c->first + k) % PLAIT_SHARE_INFLIGHT_MAX];
+        if ((sent->as != SENT_PLAN && sent->as != SENT_ASKED) || sent->left || !has_other(m, c, sent))
+            continue;
+        come_back(m, c, sent);
+        sent->left = true;
+    }
+}
+
+/* Whom the share names; meanwhile it may have found that connections are stuck. */
+static bool is_ready(struct model *m, int *conn)
+{
+    struct plait_share_conn_info info;
+    bool ready = plait_share_ready(m->s, m->now, conn);
+
+    for (unsigned i = 0; i < CONNS; i++)
+        if (plait_share_get_conn(m->s, (int)i, &info) && info.stuck)
+            leave(m, &m->conns[i]);
+    return ready;
+}
+
 static void drop_all(struct model *m, bool *set)
 {
     for (unsigned b = 0; b < WORLD; b++) {
@@ -377,7 +420,8 @@ static void close_conn(struct model *m, unsigned i, enum plait_share_end how)
 
     plait_share_close(m->s, m->now, (int)i, how);
     for (; c->count > 0 && how == PLAIT_SHARE_BROKEN; c->count--, c->first++)
-        come_back(m, c, &c->sent[c->first % PLAIT_SHARE_INFLIGHT_MAX]);
+        if (!c->sent[c->first % PLAIT_SHARE_INFLIGHT_MAX].left)
+            come_back(m, c, &c->sent[c->first % PLAIT_SHARE_INFLIGHT_MAX]);
     drop_all(m, c->own);
     c->open = false;
     if (!is_carried(m, c->letter, NONE, NULL))
@@ -427,6 +471,7 @@ static void send_block(struct model *m, struct conn_model *c, struct sent sent,
     HOLDS(sent.block < available(m) && next->sequence == sent.block);
     HOLDS(next->offset == sent.block * KIT_BLOCK);
     HOLDS(next->len == plait_min_u64(KIT_BLOCK, m->size - next->offset));
+    sent.owner = m->owner[sent.block];
     if (sent.as == SENT_PLAN) {
         HOLDS(m->standing[sent.block]++ == 0);
         m->due[sent.block] = false;
@@ -449,6 +494,8 @@ static void check_idle(const struct model *m, const struct conn_model *c, struct
         HOLDS(next->sequence == (m->live ? PLAIT_SHARE_UNKNOWN : available(m)));
         return;
     }
+    if (c->stuck && next->kind == PLAIT_SHARE_WAIT)
+        return;
     HOLDS(!there || (m->rates && sent.as == SENT_PLAN && is_carried(m, m->owner[sent.block], sent.block, c)));
     if (next->kind == PLAIT_SHARE_MARK)
         HOLDS(!c->named || sent.block != NONE);
@@ -532,6 +579,7 @@ static void act(struct model *m)
     unsigned i = (unsigned)below(m, CONNS);
     struct conn_model *c = &m->conns[i];
     uint64_t what = below(m, 100);
+    int conn;
 
     m->now += below(m, 40) * PLAIT_MS;
     if (what < 8)
@@ -548,6 +596,8 @@ static void act(struct model *m)
         acknowledge(m, i, c->acked + below(m, c->bytes - c->acked + 1));
     else if (c->open && what < 40 && m->rates)
         random_link(m, i);
+    else if (what < 45)
+        (void)(is_ready(m, &conn) && (m->conns[conn].active = true));
     else if (c->open)
         step(m, i);
 }
@@ -589,7 +639,7 @@ static bool drive(struct model *m)
     bool moved = false;
     int conn;
 
-    while (plait_share_ready(m->s, m->now, &conn))
+    while (is_ready(m, &conn))
         m->conns[conn].active = true;
     for (unsigned i = 0; i < CONNS; i++)
         if (m->conns[i].open && m->conns[i].active && !m->conns[i].ended) {

@@ -130,6 +130,7 @@ static void settle(struct pump *p, struct crowd *c, uint64_t now)
         if (c->flows[conn] != NULL && c->flows[conn]->state == FLOW_WAITING)
             enqueue(p, c->flows[conn]);
     uint64_t due = c->waiting > 0 ? plait_share_next_deadline(c->share) : PLAIT_NEVER;
+    due = plait_min_u64(due, plait_max_u64(plait_share_stuck_deadline(c->share), now + POLL_NS_MIN));
     if (c->draining > 0 || is_awaited(c))
         due = plait_min_u64(due, now + c->poll_ns);
     if (c->live)
@@ -234,7 +235,7 @@ static void begin_empty(struct plait_flow *f, enum plait_frame_type type, uint64
 
 static struct plait_share_link link_of(const struct plait_frame_out_link *l)
 {
-    return (struct plait_share_link){l->unsent_bytes, l->rate, l->rtt_ns};
+    return (struct plait_share_link){l->unsent_bytes, l->rate, l->rtt_ns, l->rto_ns};
 }
 
 /* How long until a look at the crowd may find something new. */
