@@ -275,10 +275,10 @@ static void on_train_answer(struct plait_path *p, uint64_t now, const struct pla
     double rate = bytes / plait_to_s((units > 0 ? units : 1) * (uint64_t)PLAIT_DATAGRAM_TIME_NS);
     double pace = plait_rate_pace(&p->rate);
 
-    rate = TRAIN_TRUST * (rate < TRAIN_RATE_MAX ? rate : TRAIN_RATE_MAX);
+    double trusted = TRAIN_TRUST * plait_min_d(rate, TRAIN_RATE_MAX);
     if (p->seat.line != NULL)
-        plait_line_on_train(&p->seat, now, rate);
-    plait_rate_on_train(&p->rate, rate);
+        plait_line_on_train(&p->seat, now, trusted);
+    plait_rate_on_train(&p->rate, trusted);
     plait_path_repace(p, now, pace);
     if (a->train + 1 == p->train_len)
         consider_train(p, rate);
