@@ -7,6 +7,7 @@
 
 #define CRUISE_GAIN    0.998
 #define DRAIN_GAIN     0.75
+#define DRAIN_LITTLE   0.85 /* where the queue is a small one */
 #define WAIT_GAIN      0.97
 #define PROBE_GAIN     1.25
 #define PROBE_GAIN_MAX 2.0
@@ -20,6 +21,7 @@
 #define WINDOW_LONGEST (3 * PLAIT_S)
 #define WINDOW_BYTES   12000.0 /* less says nothing */
 #define QUEUE_MIN      (5 * PLAIT_MS)
+#define LITTLE         2
 #define DRAINED        (1 * PLAIT_MS)
 #define NOISE_MAX      (60 * PLAIT_MS)
 #define JITTER_WINDOW  30 /* times the jitter: a window */
@@ -176,7 +178,9 @@ static void set_mode(struct plait_rate *r, enum plait_rate_mode mode, double gai
 
 static void begin_drain(struct plait_rate *r, uint64_t now, double sent)
 {
-    set_mode(r, PLAIT_RATE_DRAIN, DRAIN_GAIN, sent);
+    bool little = r->queue_ns < LITTLE * threshold_ns(r);
+
+    set_mode(r, PLAIT_RATE_DRAIN, little ? DRAIN_LITTLE : DRAIN_GAIN, sent);
     r->drain_rate = plait_max_d(r->drain_rate, r->rate);
     r->drain_queue = -1; /* until the first datagram of it has arrived */
     r->drain_since = now;
@@ -253,7 +257,7 @@ static void on_drained_window(struct plait_rate *r, uint64_t now, double sent)
         set_rate(r, QUEUED_RATE * r->delivered / (1 - r->loss_base));
         r->stands = false; /* what the line carried before counts no more */
         begin_drain(r, now, sent);
-    } else if (fell < 0.25 * (1 - DRAIN_GAIN) * passed || passed > 2e9) {
+    } else if (fell < 0.25 * (1 - r->gain) * passed || passed > 2e9) {
         r->noise_ns = plait_min_u64(r->queue_ns, NOISE_MAX); /* it does not follow us: not ours */
         set_rate(r, plait_max_d(r->rate, r->drain_rate));
         r->ceiling = r->drain_ceiling;
