@@ -102,7 +102,10 @@ static void send_tcp(struct plait_sim_inner_run *r, unsigned side, uint8_t flags
 
 static void arm_tcp(struct plait_sim_inner_run *r)
 {
-    uint64_t at = plait_min_u64(r->flow.deadline, plait_min_u64(r->flow.ack_at, r->flow.pace_at));
+    uint64_t at = plait_min_u64(r->flow.deadline, r->flow.ack_at);
+
+    if (!r->stopped)
+        at = plait_min_u64(at, r->flow.pace_at);
 
     plait_sim_event_set(r->tunnel->events, &r->timer, at);
 }

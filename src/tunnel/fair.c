@@ -158,16 +158,20 @@ static void turn(struct plait_fair *f, bool stays)
 }
 
 /* On a slow link even a fair turn takes its time: two rounds. */
-static uint64_t wait_max(const struct plait_fair *f)
+static uint64_t wait_max(struct plait_fair *f, uint64_t now)
 {
-    double round = (double)f->round_count * (QUANTUM + f->overhead);
+    double round = (double)f->round_count * (QUANTUM + f->overhead), rate = f->rate;
 
-    return PLAIT_FAIR_WAIT + (f->rate > 0 ? plait_time_to_carry(2 * round, f->rate) : 0);
+    if (f->seat.line != NULL) {
+        double share = plait_line_share(&f->seat, now);
+        rate = rate <= 0 || share < rate ? share : rate;
+    }
+    return PLAIT_FAIR_WAIT + (rate > 0 ? plait_time_to_carry(2 * round, rate) : 0);
 }
 
 static void drop_stale(struct plait_fair *f, uint64_t now, struct flow *q)
 {
-    while (q->first != NONE && plait_since(now, f->slots[q->first].since) > wait_max(f))
+    while (q->first != NONE && plait_since(now, f->slots[q->first].since) > wait_max(f, now))
         drop_head(f, q);
 }
 

@@ -11,7 +11,7 @@
  * Who is next. One pacer gives what the line carries. Its owner's traffic goes first; of the others the user who
  * was given least lately, on all lines together: who has a line of his own has less of the others', until all have the
  * same. Nobody waits for one who does not want the line: a seat counts as wanting while its user, when last asked,
- * had packets left and was not allowed to send here. Guests get FLOOR of the line in any case.
+ * had packets left and was not allowed to send here. Guests get FLOOR (carried ones: FLOOR_CARRIED) of the line in any case.
  *
  * Somebody may have a narrower place on his way than the line, be it the air of his room. He would take the line's
  * estimate down with him; so who waits for long, or waits and loses, where others do not, paces himself for a while, and
@@ -28,6 +28,7 @@
 #include "units.h"
 
 #define FLOOR         0.02
+#define FLOOR_CARRIED 0.08 /* where it is not known whose, and of what: acknowledgements have to pass */
 #define CREDIT        (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
 #define LATE          (12 * PLAIT_MS) /* or so much, where it is known that packets were kept waiting */
 #define FALL          0.8             /* a rate that falls by so much is doubted */
@@ -135,6 +136,11 @@ static void count(struct plait_line_count *c, uint64_t now, double bytes)
     c->bytes = faded(c, now) + bytes;
 }
 
+static double floor_of(const struct plait_line_seat *s)
+{
+    return s->mute ? FLOOR_CARRIED : FLOOR;
+}
+
 static bool goes_before(struct plait_line_seat *a, struct plait_line_seat *b, uint64_t now)
 {
     bool had_less = faded(&a->user->served, now) + QUANTUM < faded(&b->user->served, now);
@@ -156,7 +162,7 @@ uint64_t plait_line_turn(struct plait_line_seat *s, uint64_t now)
 
 double plait_line_share(struct plait_line_seat *s, uint64_t now)
 {
-    double taken = 0, floor = FLOOR * s->line->rate.rate;
+    double taken = 0, floor = floor_of(s) * s->line->rate.rate;
     unsigned n = 1;
 
     for (struct plait_line_seat *o = s->line->seats; o != NULL && !s->owner; o = o->next) {
@@ -224,8 +230,8 @@ void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bo
                                  plait_time_to_carry(bytes, pace));
     if (!s->owner) /* what they had while nobody else wanted it does not count */
         l->guest_free = plait_min_u64(plait_max_u64(l->guest_free, plait_since(now, CREDIT)) +
-                                          plait_time_to_carry(bytes, FLOOR * pace),
-                                      now + plait_time_to_carry(QUANTUM, FLOOR * pace));
+                                          plait_time_to_carry(bytes, floor_of(s) * pace),
+                                      now + plait_time_to_carry(QUANTUM, floor_of(s) * pace));
     count(&s->used, now, bytes);
     count(&s->user->served, now, bytes);
     if (data)

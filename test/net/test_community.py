@@ -246,6 +246,27 @@ def at_lan(v):
     return sorted(name for lan in v.status("hub")["lans"] for name in lan["active"])
 
 
+def at_once(v, numbers, seconds):
+    """Mbit/s of each who downloads at the same time."""
+    got = {}
+    threads = [threading.Thread(target=lambda i=i: got.update({i: rate(v, f"t{i}", seconds, 5000 + i)})) for i in numbers]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return got
+
+
+def test_who_downloads_at_once(village):
+    """One with and one without a link share all of them; when all want them, the owners have their own."""
+    v = village([LINK, LINK, LINK, None]).start()
+    wait_for(lambda: len({n["worker"] for n in v.status("hub")["nodes"]}) == 1, "one worker of the hub for all of them")
+    got = at_once(v, (1, 4), 4)
+    assert sum(got.values()) > 16 and min(got.values()) > 0.8 * max(got.values()), got
+    got = at_once(v, (1, 2, 3, 4), 4)
+    assert min(got[i] for i in (1, 2, 3)) > 7 and 0.1 < got[4] < 3, got
+
+
 def test_who_leaves_and_who_is_killed(village):
     v = village([LINK, LINK, LINK, None]).start()
     assert v.nodes[1].end() == 0
@@ -418,12 +439,7 @@ def test_members_share_a_limit(village):
     v = village([LINK, None, None])
     v.write_node(1, community="offer = w1\nlimit = 8M/4M")
     v.start()
-    got = {}
-    threads = [threading.Thread(target=lambda i=i: got.update({i: rate(v, f"t{i}", 5, 5000 + i)})) for i in (2, 3)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    got = at_once(v, (2, 3), 5)
     assert sum(got.values()) > 5 and min(got.values()) > 0.35 * sum(got.values()), got
 
 

@@ -1,8 +1,10 @@
 /*
- *      plait-sim village                     all scenarios, as TAP
+ *      plait-sim village [--every N]         all scenarios, or each N-th, as TAP
  *      plait-sim village --scenario NAME     one of them; --trace tells ten times a second what happens
  *      plait-sim village … --apart           the tunnels know nothing of each other: to compare with
- *      plait-sim village … --seed N          other random choices
+ *      plait-sim village … --choices N       other random choices
+ *      plait-sim village --seeds N [--from S]  random communities S, S + 1, …; --stats prints a line for each
+ *      plait-sim village --seed S [--trace]  one of them
  */
 #include "village_main.h"
 
@@ -10,12 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "units.h"
 #include "village_scenarios.h"
+#include "village_seeds.h"
+
+#define SEEDS_PER_LINE 50
 
 struct options {
     const char *scenario;
-    uint64_t seed;
-    bool trace, apart;
+    uint64_t choices, seeds, from, every;
+    bool one_seed, stats, trace, apart;
 };
 
 /* Jain's index of the judged terminals' rates, in the second half. */
@@ -55,13 +61,15 @@ static int run(const struct options *o)
     unsigned failed = 0, n = 0;
     char why[256];
 
-    printf("1..%u\n", o->scenario != NULL ? 1 : village_scenario_count);
+    unsigned every = o->every > 1 ? (unsigned)o->every : 1;
+
+    printf("1..%u\n", o->scenario != NULL ? 1 : (village_scenario_count + every - 1) / every);
     for (unsigned i = 0; i < village_scenario_count; i++) {
         struct village_scenario s = village_scenarios[i];
-        if (o->scenario != NULL && strcmp(o->scenario, s.name) != 0)
+        if (o->scenario != NULL ? strcmp(o->scenario, s.name) != 0 : i % every != 0)
             continue;
         s.row.apart = o->apart;
-        s.row.seed = o->seed;
+        s.row.seed = o->choices;
         bool ok = village_scenario_check(&s, o->trace ? &story : NULL, &r, why, sizeof(why));
         failed += !ok;
         printf("%s %u - %s%s%s\n", ok ? "ok" : "not ok", ++n, s.name, ok ? "" : ": ", ok ? "" : why);
@@ -71,25 +79,74 @@ static int run(const struct options *o)
     return failed > 0 || n == 0;
 }
 
+static bool run_seed(const struct options *o, uint64_t seed)
+{
+    static struct plait_sim_village_result r;
+    struct plait_sim_tunnel_story story = {.to = stdout, .every_ms = 100};
+    struct village_seed s;
+    char why[256] = "";
+
+    village_seed_make(seed, &s);
+    s.row.apart = o->apart;
+    bool ok = village_seed_check(&s, o->trace ? &story : NULL, &r, why, sizeof(why));
+
+    if (!ok || o->one_seed)
+        village_seed_describe(&s, stdout);
+    if (o->stats || o->one_seed || !ok)
+        print_result(&s.row, &r);
+    if (!ok)
+        printf("# seed %llu FAILS: %s\n", (unsigned long long)seed, why);
+    return ok;
+}
+
+static int run_seeds(const struct options *o)
+{
+    uint64_t lines = (o->seeds + SEEDS_PER_LINE - 1) / SEEDS_PER_LINE, failed = 0;
+
+    printf("1..%llu\n", (unsigned long long)lines);
+    for (uint64_t line = 0; line < lines; line++) {
+        uint64_t first = o->from + line * SEEDS_PER_LINE;
+        uint64_t end = plait_min_u64(first + SEEDS_PER_LINE, o->from + o->seeds), bad = 0;
+        for (uint64_t seed = first; seed < end; seed++)
+            bad += !run_seed(o, seed);
+        printf("%s %llu - communities %llu to %llu\n", bad == 0 ? "ok" : "not ok",
+               (unsigned long long)line + 1, (unsigned long long)first, (unsigned long long)end - 1);
+        failed += bad;
+    }
+    printf("# %llu of %llu fail\n", (unsigned long long)failed, (unsigned long long)o->seeds);
+    return failed > 0;
+}
+
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {{"scenario", required_argument, NULL, 'c'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"apart", no_argument, NULL, 'a'},
-                                          {0}};
+    static const struct option names[] = {
+        {"scenario", required_argument, NULL, 'c'}, {"choices", required_argument, NULL, 'o'},
+        {"seeds", required_argument, NULL, 'n'},    {"from", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},     {"every", required_argument, NULL, 'e'},
+        {"stats", no_argument, NULL, 'S'},          {"trace", no_argument, NULL, 't'},
+        {"apart", no_argument, NULL, 'a'},          {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (c == 'c')
             o->scenario = optarg;
-        else if (c == 's')
-            o->seed = strtoull(optarg, NULL, 10);
+        else if (c == 'o')
+            o->choices = strtoull(optarg, NULL, 10);
+        else if (c == 'n')
+            o->seeds = strtoull(optarg, NULL, 10);
+        else if (c == 'f' || c == 's')
+            o->from = strtoull(optarg, NULL, 10);
+        else if (c == 'e')
+            o->every = strtoull(optarg, NULL, 10);
         else if (c == '?')
             return false;
+        o->one_seed |= c == 's';
+        o->stats |= c == 'S';
         o->trace |= c == 't';
         o->apart |= c == 'a';
     }
+    if (o->one_seed)
+        o->seeds = 1;
     return optind == argc;
 }
 
@@ -98,8 +155,10 @@ int village_main(int argc, char **argv)
     struct options o = {0};
 
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: plait-sim village [--scenario NAME] [--seed N] [--apart] [--trace]\n");
+        fprintf(stderr, "usage: plait-sim village [--every N | --scenario NAME | --seeds N [--from S] "
+                        "[--stats] | --seed S] "
+                        "[--choices N] [--apart] [--trace]\n");
         return 2;
     }
-    return run(&o);
+    return o.seeds > 0 ? run_seeds(&o) : run(&o);
 }
