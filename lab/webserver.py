@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 
@@ -38,9 +39,9 @@ def program():
     return shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 
 
-def listens(lab, host, address="127.0.0.1"):
+def listens(lab, host, address="127.0.0.1", port=80):
     with lab.socket(host, socket.AF_INET, socket.SOCK_STREAM) as sock:
-        return sock.connect_ex((address, 80)) == 0
+        return sock.connect_ex((address, port)) == 0
 
 
 @contextlib.contextmanager
@@ -80,5 +81,51 @@ def plait_serve(lab, host, root, addresses, program=None):
         yield processes
     finally:
         for process in processes:
+            process.kill()
+            process.wait()
+
+
+class Directed:
+    """A director in a host, and plait servers of the directory `root` that register with it as they are started."""
+
+    PORT = 4050
+
+    def __init__(self, lab, host, root, directory, program=None):
+        self.lab, self.host, self.root, self.program = lab, host, root, program or plait()
+        self.secret = pathlib.Path(directory) / "secret"
+        self.secret.touch(mode=0o600)
+        self.secret.write_text("lab:of-the-laboratory-alone\n")
+        self.processes = [self._start("direct", "--listen", f"0.0.0.0:{self.PORT}", "--secret", self.secret)]
+        self.wait("127.0.0.1", self.PORT)
+
+    def _start(self, *words):
+        return self.lab.popen(self.host, [self.program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def wait(self, address, port=80):
+        end = time.monotonic() + 10
+        while not listens(self.lab, self.host, address, port):
+            if self.processes[-1].poll() is not None or time.monotonic() > end:
+                raise LabError("plait does not start")
+            time.sleep(0.01)
+
+    def serve(self, address):
+        """Starts the server at that address; it does not listen, and is not known, yet."""
+        self.processes.append(self._start("serve", self.root, "-q", "--no-digest", "--listen", f"{address}:80", "--director",
+                                          f"http://127.0.0.1:{self.PORT}", "--secret-file", self.secret, "--name", f"at-{address}",
+                                          "--url", f"http://{address}"))
+
+    def known(self, name):
+        """How many servers the director names for the stream."""
+        with self.lab.socket(self.host, socket.AF_INET, socket.SOCK_STREAM) as sock:
+            sock.settimeout(5)
+            sock.connect(("127.0.0.1", self.PORT))
+            sock.sendall(f"GET /{name} HTTP/1.1\r\nHost: d\r\nAccept: application/json\r\nConnection: close\r\n\r\n".encode())
+            said = b""
+            while part := sock.recv(65536):
+                said += part
+        return said.count(b'"server"')
+
+    def stop(self):
+        for process in self.processes:
             process.kill()
             process.wait()

@@ -31,7 +31,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "lab"))
 from plaitlab import Lab, plait  # noqa: E402  (found through the line above)
-from webserver import nginx, plait_serve, program  # noqa: E402
+from webserver import Directed, nginx, plait_serve, program  # noqa: E402
 
 PAYLOAD = 1448 / 1500
 MB = 1_000_000
@@ -46,6 +46,7 @@ class Link:
     queue_ms: float = 100.0
     change_s: float | None = None  # when the rate changes
     change_mbit: float = 0.0  # to what; 0 = silence
+    from_s: float = 0.0  # when it is there, in the bound
     limit: str | None = None  # nginx's limit_rate for each request to this link's address
 
     def words(self):
@@ -53,6 +54,8 @@ class Link:
                 f"loss {self.loss}/0 jitter {self.jitter_ms}ms/0")
 
     def payload_bps(self, t):
+        if t < self.from_s:
+            return 0.0
         mbit = self.mbit if self.change_s is None or t < self.change_s else self.change_mbit
         return mbit * 1e6 * PAYLOAD * (1 - self.loss)
 
@@ -67,6 +70,8 @@ class Row:
     target: float | None
     kind: str = "share"  # of the fluid bound; "alone": against the first link alone; "cpu": a bare veth
     kill_s: float | None = None  # when the last link's server dies (as its link does, in the bound)
+    join_s: float | None = None  # when the last link's server is started
+    within_s: float | None = None  # after a change or a join it has to be answered by then
 
 
 THREE = (Link(20, 20), Link(50, 50), Link(100, 10))
@@ -74,7 +79,7 @@ ROWS = (
     Row(1, "20/20 + 50/50 + 100/10, 100 MB", THREE, 100 * MB, MB, 0.96),
     Row(2, "the same, 4 MB", THREE, 4 * MB, MB // 2, 0.57),
     Row(3, "row 1, 100 falls to 5 after 2 s", THREE[:2] + (Link(100, 10, change_s=2, change_mbit=5),),
-        100 * MB, 2 * MB, 0.95),
+        100 * MB, 2 * MB, 0.95, within_s=1.0),
     Row(4, "row 1, 100 dies silently after 2 s", THREE[:2] + (Link(100, 10, change_s=2),), 100 * MB, 2 * MB, 0.93),
     Row(5, "8/30 + 40/60 jittery + 20/600, 40 MB", (
         Link(8, 30), Link(40, 60, jitter_ms=10), Link(20, 600, queue_ms=600)), 40 * MB, MB, 0.80),
@@ -85,6 +90,8 @@ ROWS = (
     Row(8, "bare veth twice: CPU per GB, memory", (Link(0, 0), Link(0, 0)), 4000 * MB, 16 * MB, None, "cpu"),
     Row(9, "8/30 + 40/60 + 20/600, 40 MB", (Link(8, 30), Link(40, 60), Link(20, 600, queue_ms=600)), 40 * MB, MB, 0.85),
     Row(10, "row 1, the 100's server is killed after 2.4 s", THREE, 100 * MB, 2 * MB, 0.93, kill_s=2.4),
+    Row(11, "row 1 and 50/20, whose server joins after 2 s", THREE + (Link(50, 20),), 100 * MB, 4 * MB, None, join_s=2.0,
+        within_s=2.0),
 )
 TINY_CHANGE_S = 0.05  # in tiny mode, transfers end before the two seconds are over
 
@@ -92,7 +99,7 @@ TINY_CHANGE_S = 0.05  # in tiny mode, transfers end before the two seconds are o
 def fluid_bound_s(links, size):
     """Least T with the sum over the links of the integral of their payload rates from 0 to T >= size."""
     left = size * 8
-    moments = [0.0] + sorted({link.change_s for link in links if link.change_s is not None})
+    moments = sorted({0.0} | {link.change_s for link in links if link.change_s is not None} | {link.from_s for link in links})
     for i, start in enumerate(moments):
         rate = sum(link.payload_bps(start) for link in links)
         end = moments[i + 1] if i + 1 < len(moments) else float("inf")
@@ -175,11 +182,21 @@ class Tool:
     server_wrapper: tuple = ()
     prepare: object = None  # function of a Job, before the clock starts
     many_urls: bool = True
-    server: str = "nginx"  # or "plait": one on each link; "group": one, over all links
+    server: str = "nginx"  # or "plait": one on each link; "group": one, over all links; "director": as "plait", told of by one
 
 
 def plait_argv(job):
     return [job.options.plait, "get", "-q", "-f", "-o", job.out, *job.urls]
+
+
+def plait_told_argv(job):
+    """Says what happens, for the times until a change is answered."""
+    return [job.options.plait, "get", "--json", "-f", "-o", job.out, *job.urls]
+
+
+def plait_director_argv(job):
+    name = job.urls[0].rsplit("/", 1)[1]
+    return [job.options.plait, "get", "-q", "-f", "-o", job.out, f"plait://{server_address(0)}:{Directed.PORT}/{name}"]
 
 
 def plait_pipe_argv(job):
@@ -232,7 +249,8 @@ def mptcp_prepare(job):
 TOOLS = (
     Tool("plait", ("plait",), plait_argv),
     Tool("plait-pipe", ("plait",), plait_pipe_argv, pipes=True),
-    Tool("plait-push", ("plait",), plait_argv, server="plait"),
+    Tool("plait-push", ("plait",), plait_told_argv, server="plait"),
+    Tool("plait-join", ("plait",), plait_director_argv, server="director"),
     Tool("plait-group", ("plait",), plait_group_argv, server="group"),
     Tool("plait-push-pipe", ("plait",), plait_pipe_argv, pipes=True, server="plait"),
     Tool("aria2", ("aria2c",), aria2(*ARIA2_TUNED)),
@@ -243,7 +261,7 @@ TOOLS = (
          many_urls=False),
     Tool("single", ("curl",), curl_argv, many_urls=False),
 )
-DEFAULT_TOOLS = "plait,plait-push,plait-group,plait-pipe,aria2,aria2-s16,axel,mptcp"
+DEFAULT_TOOLS = "plait,plait-push,plait-join,plait-group,plait-pipe,plait-push-pipe,aria2,aria2-s16,axel,mptcp"
 
 
 def missing(tool, options):
@@ -264,6 +282,8 @@ class Outcome:
     seconds: float = 0.0
     cpu_s: float = 0.0
     peak_rss_mb: float = 0.0
+    wait_s: float = 0.0  # a pipe: the longest that its reader waited for something
+    answer_s: float = 0.0  # until a change, or a join, was answered; 0 = there was none, or it was not
 
 
 class Memory(threading.Thread):
@@ -288,16 +308,45 @@ class Memory(threading.Thread):
 
 
 class Consumer(threading.Thread):
-    """Reads a pipe to its end and takes the digest of what comes."""
+    """Reads a pipe to its end and takes the digest of what comes; `wait_s`: the longest it waited, from the first byte on."""
 
     def __init__(self, stream):
         super().__init__(daemon=True)
-        self.stream, self.digest = stream, hashlib.sha256()
+        self.stream, self.digest, self.wait_s = stream, hashlib.sha256(), 0.0
         self.start()
 
     def run(self):
+        asked = None
         while data := self.stream.read1(1 << 20):
+            if asked is not None:
+                self.wait_s = max(self.wait_s, time.monotonic() - asked)
             self.digest.update(data)
+            asked = time.monotonic()
+
+
+class Arrivals(threading.Thread):
+    """Looks when bytes come over an interface that a process sees."""
+
+    BYTES = 50_000  # more than connections and refusals
+
+    def __init__(self, pid, interface):
+        super().__init__(daemon=True)
+        self.path, self.interface = pathlib.Path(f"/proc/{pid}/net/dev"), interface
+        self.at, self.over = None, threading.Event()
+        self.start()
+
+    def run(self):
+        while self.at is None and not self.over.wait(0.01):
+            with contextlib.suppress(OSError):
+                for line in self.path.read_text().splitlines():
+                    name, _, numbers = line.strip().partition(":")
+                    if name == self.interface and int(numbers.split()[0]) > self.BYTES:
+                        self.at = time.monotonic()
+
+    def stop(self):
+        self.over.set()
+        self.join()
+        return self.at
 
 
 def wait_with_usage(process, limit_s):
@@ -311,14 +360,31 @@ def wait_with_usage(process, limit_s):
     return None if killed else usage
 
 
-def transfer(job, tool, digest, limit_s):
+def answered_s(job, joiner, arrived):
+    """How long until the row's change, or join, showed in what the tool did; 0 where it did not."""
+    if joiner is not None:
+        return arrived - joiner.at if arrived and joiner.at else 0.0
+    changes = [link.change_s for link in job.links if link.change_s is not None]
+    if not changes or job.row.within_s is None:
+        return 0.0
+    said = []
+    with contextlib.suppress(ValueError):  # a tool that says nothing
+        for line in (job.out.parent / "tool.log").read_text(errors="replace").splitlines():
+            event = json.loads(line) if line.startswith("{") else {}
+            if event.get("event") == "repattern" and event["t"] > changes[0]:
+                said.append(event["t"] - changes[0])
+    return min(said, default=0.0)
+
+
+def transfer(job, tool, digest, limit_s, joiner=None):
     command = job.lab.command("client", tool.argv(job))
     log = open(job.out.parent / "tool.log", "wb")
     job.lab.mark()
     start = time.monotonic()
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log,
                                stdout=subprocess.PIPE if tool.pipes else log)
-    memory = Memory(process.pid) if job.row.kind == "cpu" else None
+    memory = Memory(process.pid) if job.row.kind == "cpu" or tool.pipes else None
+    arrivals = Arrivals(process.pid, f"l{len(job.links)}") if joiner else None
     consumer = Consumer(process.stdout) if tool.pipes else None
     usage = wait_with_usage(process, limit_s)
     if consumer:
@@ -326,6 +392,7 @@ def transfer(job, tool, digest, limit_s):
         process.stdout.close()
     seconds = time.monotonic() - start
     rss = memory.stop() if memory else 0.0
+    arrived = arrivals.stop() if arrivals else None
     log.close()
     if usage is None:
         return Outcome("never")
@@ -334,7 +401,8 @@ def transfer(job, tool, digest, limit_s):
     if verdict == "WRONG":
         said = (job.out.parent / "tool.log").read_text(errors="replace").strip()[-500:]
         print(f"  {tool.name}: exit status {process.returncode}; {said or 'said nothing'}", file=sys.stderr)
-    return Outcome(verdict, seconds, usage.ru_utime + usage.ru_stime, rss)
+    return Outcome(verdict, seconds, usage.ru_utime + usage.ru_stime, rss, consumer.wait_s if consumer else 0.0,
+                   answered_s(job, joiner, arrived))
 
 
 class Killer(threading.Timer):
@@ -343,6 +411,41 @@ class Killer(threading.Timer):
     def __init__(self, row, process):
         super().__init__(row.kill_s or 0, lambda: process.kill() if row.kill_s else None)
         self.daemon = True
+
+
+class Joiner(threading.Timer):
+    """Starts the last link's server, in the row that says when; `at` is when it did."""
+
+    def __init__(self, row, directed, address):
+        super().__init__(row.join_s, self.join_in)
+        self.daemon, self.at, self.directed, self.address = True, None, directed, address
+
+    def join_in(self):
+        self.at = time.monotonic()
+        self.directed.serve(self.address)
+
+
+@contextlib.contextmanager
+def directing(row, links, lab, source, options):
+    """A director and all servers but the last; yields what starts that."""
+    with tempfile.TemporaryDirectory(prefix="plait-bench-") as directory:
+        directed = Directed(lab, "server", source.parent, directory, options.plait)
+        try:
+            for i in range(len(links) - 1):
+                directed.serve(server_address(i))
+                directed.wait(server_address(i))
+            end = time.monotonic() + 10
+            while directed.known(source.name) < len(links) - 1:
+                if time.monotonic() > end:
+                    raise RuntimeError("the director does not come to know the servers")
+                time.sleep(0.05)
+            joiner = Joiner(row, directed, server_address(len(links) - 1))
+            yield joiner
+            joiner.cancel()
+            if joiner.is_alive():
+                joiner.join()
+        finally:
+            directed.stop()
 
 
 @contextlib.contextmanager
@@ -361,15 +464,17 @@ def serving(row, tool, links, lab, root, options):
 
 def measure(row, tool, links, source, digest, limit_s, options):
     """One transfer in a fresh lab, with a fresh server and nothing kept from before."""
+    directs = tool.server == "director"
     with Lab(topology(row, links, options.congestion), options.lab) as lab, \
-            serving(row, tool, links, lab, source.parent, options) as killer, \
+            (directing(row, links, lab, source, options) if directs else
+             serving(row, tool, links, lab, source.parent, options)) as timer, \
             tempfile.TemporaryDirectory(prefix="plait-bench-", dir=options.dir) as directory:
         urls = [f"http://{server_address(i)}/{source.name}" for i in range(len(links))]
         job = Job(lab, row, links, urls, pathlib.Path(directory) / "out.bin", options)
         if tool.prepare:
             tool.prepare(job)
-        killer.start()
-        return transfer(job, tool, digest, limit_s)
+        timer.start()
+        return transfer(job, tool, digest, limit_s, timer if directs else None)
 
 
 # rows
@@ -381,7 +486,7 @@ def median_outcome(outcomes):
         if any(o.verdict == verdict for o in outcomes):
             return Outcome(verdict)
     return Outcome("right", *(statistics.median(getattr(o, f) for o in outcomes)
-                              for f in ("seconds", "cpu_s", "peak_rss_mb")))
+                              for f in ("seconds", "cpu_s", "peak_rss_mb", "wait_s", "answer_s")))
 
 
 def repeat(row, tool, links, source, digest, limit_s, options):
@@ -403,6 +508,11 @@ def result_of(row, tool, source, digest, links, options):
     if outcome.verdict != "right":
         return result
     result["seconds"] = round(outcome.seconds, 3)
+    if tool.pipes:
+        result["longest_wait_s"] = round(outcome.wait_s, 3)
+        result["peak_rss_mb"] = round(outcome.peak_rss_mb, 1)
+    if row.within_s is not None and tool.name in ("plait-push", "plait-join"):
+        result["answered_s"] = round(outcome.answer_s, 3) if outcome.answer_s else None
     if row.kind == "cpu":
         result["cpu_s_per_gb"] = round(outcome.cpu_s / size * 1e9, 3)
         result["peak_rss_mb"] = round(outcome.peak_rss_mb, 1)
@@ -419,6 +529,8 @@ def result_of(row, tool, source, digest, links, options):
 
 
 def applies(row, tool):
+    if row.join_s is not None or tool.server == "director":
+        return row.join_s is not None and tool.server == "director"
     if row.kill_s is not None:
         return tool.server == "plait"  # one nginx serves all links
     if tool.server != "nginx" and row.kind != "share":
@@ -432,6 +544,8 @@ def links_of(row, options):
     links = row.links
     if row.kill_s is not None:  # for the bound
         links = links[:-1] + (dataclasses.replace(links[-1], change_s=row.kill_s),)
+    if row.join_s is not None:
+        links = links[:-1] + (dataclasses.replace(links[-1], from_s=row.join_s),)
     if options.tiny:
         links = tuple(dataclasses.replace(link, change_s=link.change_s and TINY_CHANGE_S) for link in links)
     if options.fastest_first:
@@ -460,7 +574,7 @@ def run_row(row, tools, options):
         for tool in tools:
             if applies(row, tool):
                 result = result_of(row, tool, source, digest, links, options)
-                print(f"   {tool.name:14} {describe(result)}", file=sys.stderr, flush=True)
+                print(f"   {tool.name:15} {describe(result)}", file=sys.stderr, flush=True)
                 yield result
 
 
@@ -470,7 +584,12 @@ def describe(result):
     if "cpu_s_per_gb" in result:
         return (f"{result['cpu_s_per_gb']:.2f} CPU s/GB, {result['peak_rss_mb']:.0f} MB peak, "
                 f"{result['gbit_s']:.1f} Gbit/s")
-    return f"{result['share']:.2f}   {result['seconds']:.2f} s"
+    more = ""
+    if "longest_wait_s" in result:
+        more += f", longest wait {result['longest_wait_s']:.2f} s, {result['peak_rss_mb']:.0f} MB peak"
+    if "answered_s" in result:
+        more += ", never answered" if result["answered_s"] is None else f", answered after {result['answered_s']:.2f} s"
+    return f"{result['share']:.2f}   {result['seconds']:.2f} s{more}"
 
 
 def cell(result):
@@ -486,15 +605,25 @@ def cell(result):
 def print_table(rows, tools, results, options):
     found = {(r["row"], r["tool"]): r for r in results}
     width = max(len(row.name) for row in rows) + 3
-    print(f"{'':{width}}" + "".join(f"{tool.name:>14}" for tool in tools) + f"{'must reach':>14}")
+    print(f"{'':{width}}" + "".join(f"{tool.name:>17}" for tool in tools) + f"{'must reach':>14}")
     for row in rows:
-        cells = "".join(f"{cell(found.get((row.number, tool.name))):>14}" for tool in tools)
+        cells = "".join(f"{cell(found.get((row.number, tool.name))):>17}" for tool in tools)
         print(f"{row.number}. {row.name:{width - 3}}{cells}{f'{row.target:.2f}' if row.target else '–':>14}")
     if options.tiny:
         print("(tiny files: only that it works; the shares say nothing)")
         return
     if any(row.kind == "cpu" for row in rows):
         print("(row 8: CPU seconds per GB / peak resident MB)")
+    for row in rows:
+        for tool in tools:
+            one = found.get((row.number, tool.name), {})
+            if "longest_wait_s" in one:
+                print(f"pipe: row {row.number}, {tool.name}: the reader waited {one['longest_wait_s']:.2f} s at most, "
+                      f"{one['peak_rss_mb']:.0f} MB at most")
+            if "answered_s" in one:
+                late = one["answered_s"] is None or one["answered_s"] > row.within_s
+                print(f"{'late' if late else 'answered'}: row {row.number}, {tool.name}: "
+                      f"{'never' if one['answered_s'] is None else one['answered_s']} of {row.within_s} s")
     for row in rows:
         for tool in tools:
             share = found.get((row.number, tool.name), {}).get("share")
@@ -518,7 +647,7 @@ def congestion_control(wanted):
 
 def parse_options():
     parser = argparse.ArgumentParser(description="Share of the fluid bound that downloads over several links get.")
-    parser.add_argument("--rows", default="1,2,3,4,5,6,7,8,9,10", help="which rows (1,2,…)")
+    parser.add_argument("--rows", default="1,2,3,4,5,6,7,8,9,10,11", help="which rows (1,2,…)")
     parser.add_argument("--tools", default=DEFAULT_TOOLS, help="of " + ", ".join(t.name for t in TOOLS))
     parser.add_argument("--runs", type=int, default=1, help="of each; the median counts")
     parser.add_argument("--limit", type=float, metavar="SECONDS",

@@ -45,7 +45,7 @@ def test_fluid_bound_of_a_link_that_dies():
 
 @needs_lab
 def test_every_row_is_right_in_tiny(tmp_path):
-    tools = "plait,plait-push,plait-pipe" if PLAIT.exists() else "aria2"
+    tools = "plait,plait-push,plait-join,plait-pipe" if PLAIT.exists() else "aria2"
     if not PLAIT.exists() and not shutil.which("aria2c"):
         pytest.skip("neither plait nor aria2 to measure")
     status, results, said = bench(tmp_path, "--tools", tools)
