@@ -110,16 +110,17 @@ class Directed:
 
     def serve(self, address):
         """Starts the server at that address; it does not listen, and is not known, yet."""
-        self.processes.append(self._start("serve", self.root, "-q", "--no-digest", "--listen", f"{address}:80", "--director",
-                                          f"http://127.0.0.1:{self.PORT}", "--secret-file", self.secret, "--name", f"at-{address}",
-                                          "--url", f"http://{address}"))
+        told = ("--director", f"http://127.0.0.1:{self.PORT}", "--secret-file", self.secret, "--name", f"at-{address}",
+                "--url", f"http://{address}")
+        self.processes.append(self._start("serve", self.root, "-q", "--no-digest", "--listen", f"{address}:80", *told))
 
     def known(self, name):
         """How many servers the director names for the stream."""
         with self.lab.socket(self.host, socket.AF_INET, socket.SOCK_STREAM) as sock:
             sock.settimeout(5)
             sock.connect(("127.0.0.1", self.PORT))
-            sock.sendall(f"GET /{name} HTTP/1.1\r\nHost: d\r\nAccept: application/json\r\nConnection: close\r\n\r\n".encode())
+            fields = "Host: d\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
+            sock.sendall(f"GET /{name} HTTP/1.1\r\n{fields}".encode())
             said = b""
             while part := sock.recv(65536):
                 said += part

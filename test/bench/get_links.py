@@ -90,8 +90,8 @@ ROWS = (
     Row(8, "bare veth twice: CPU per GB, memory", (Link(0, 0), Link(0, 0)), 4000 * MB, 16 * MB, None, "cpu"),
     Row(9, "8/30 + 40/60 + 20/600, 40 MB", (Link(8, 30), Link(40, 60), Link(20, 600, queue_ms=600)), 40 * MB, MB, 0.85),
     Row(10, "row 1, the 100's server is killed after 2.4 s", THREE, 100 * MB, 2 * MB, 0.93, kill_s=2.4),
-    Row(11, "row 1 and 50/20, whose server joins after 2 s", THREE + (Link(50, 20),), 100 * MB, 4 * MB, None, join_s=2.0,
-        within_s=2.0),
+    Row(11, "row 1 and 50/20, whose server joins after 2 s", THREE + (Link(50, 20),), 100 * MB, 4 * MB, None,
+        join_s=2.0, within_s=2.0),
 )
 TINY_CHANGE_S = 0.05  # in tiny mode, transfers end before the two seconds are over
 
@@ -99,7 +99,8 @@ TINY_CHANGE_S = 0.05  # in tiny mode, transfers end before the two seconds are o
 def fluid_bound_s(links, size):
     """Least T with the sum over the links of the integral of their payload rates from 0 to T >= size."""
     left = size * 8
-    moments = sorted({0.0} | {link.change_s for link in links if link.change_s is not None} | {link.from_s for link in links})
+    changes = {link.change_s for link in links if link.change_s is not None}
+    moments = sorted({0.0} | changes | {link.from_s for link in links})
     for i, start in enumerate(moments):
         rate = sum(link.payload_bps(start) for link in links)
         end = moments[i + 1] if i + 1 < len(moments) else float("inf")
@@ -182,7 +183,7 @@ class Tool:
     server_wrapper: tuple = ()
     prepare: object = None  # function of a Job, before the clock starts
     many_urls: bool = True
-    server: str = "nginx"  # or "plait": one on each link; "group": one, over all links; "director": as "plait", told of by one
+    server: str = "nginx"  # "plait": one on each link; "director": the same, found by one; "group": one, over all links
 
 
 def plait_argv(job):
@@ -308,7 +309,7 @@ class Memory(threading.Thread):
 
 
 class Consumer(threading.Thread):
-    """Reads a pipe to its end and takes the digest of what comes; `wait_s`: the longest it waited, from the first byte on."""
+    """Reads a pipe to its end and takes the digest of what comes; `wait_s`: the longest wait after the first byte."""
 
     def __init__(self, stream):
         super().__init__(daemon=True)

@@ -145,7 +145,8 @@ def test_no_output_into_a_closed_one(plait, nginx, data):
 def test_everything_from_two_plain_servers(plait, liar, data):
     """One of them says nothing more in the middle of each body: nobody waits for it, and what it brings is compared."""
     d = data(3 * MB)
-    server = liar({"file": str(d), "rules": [{"after_bytes": 600 * KB, "stall": 30 * KB}]}, {"file": str(d)}, rate=3 * MB)
+    stalls = [{"after_bytes": 600 * KB, "stall": 30 * KB}]
+    server = liar({"file": str(d), "rules": stalls}, {"file": str(d)}, rate=3 * MB)
     run = plait.start("get", "-o", "-", "--redundant", "2", *server.urls())
     longest, latest, got = 0.0, time.monotonic(), b""
     while part := run.stdout.read1(65536):
