@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "tunnel_scenarios.h"
 #include "tunnel_seeds.h"
 #include "units.h"
@@ -22,7 +23,6 @@
 #define SEEDS_PER_LINE  100
 #define GOLDEN_SEEDS    100
 #define GOLDEN_EVERY    4 /* scenarios: all of them again would take as long as the test of them */
-#define NAME_MAX_BYTES  64
 #define COMPARE_SECONDS 15
 #define TABLE_SEEDS     3
 #define TABLE_OMIT_MS   2000 /* as the bench over real networks does */
@@ -83,8 +83,9 @@ static int run_scenarios(const struct options *o)
 
 /* ---- seeds ---- */
 
-static bool run_seed(const struct options *o, uint64_t seed)
+static bool run_seed(const void *options, uint64_t seed)
 {
+    const struct options *o = options;
     static struct plait_sim_tunnel_result r;
     struct plait_sim_tunnel_story story = {.to = stdout, .every_ms = 50};
     struct tunnel_seed s;
@@ -102,27 +103,9 @@ static bool run_seed(const struct options *o, uint64_t seed)
     return ok;
 }
 
-static int run_seeds(const struct options *o)
-{
-    uint64_t lines = (o->seeds + SEEDS_PER_LINE - 1) / SEEDS_PER_LINE, failed = 0;
-
-    printf("1..%llu\n", (unsigned long long)lines);
-    for (uint64_t line = 0; line < lines; line++) {
-        uint64_t first = o->from + line * SEEDS_PER_LINE;
-        uint64_t end = plait_min_u64(first + SEEDS_PER_LINE, o->from + o->seeds), bad = 0;
-        for (uint64_t seed = first; seed < end; seed++)
-            bad += !run_seed(o, seed);
-        printf("%s %llu - seeds %llu to %llu\n", bad == 0 ? "ok" : "not ok", (unsigned long long)line + 1,
-               (unsigned long long)first, (unsigned long long)end - 1);
-        failed += bad;
-    }
-    printf("# %llu of %llu seeds fail\n", (unsigned long long)failed, (unsigned long long)o->seeds);
-    return failed > 0;
-}
-
 /* ---- golden hashes ---- */
 
-static bool golden_run(unsigned i, char name[NAME_MAX_BYTES], uint64_t *hash)
+static bool golden_run(unsigned i, char name[SUITE_NAME_BYTES], uint64_t *hash)
 {
     static struct plait_sim_tunnel_result r;
     unsigned scenarios = tunnel_scenario_count / GOLDEN_EVERY;
@@ -133,10 +116,10 @@ static bool golden_run(unsigned i, char name[NAME_MAX_BYTES], uint64_t *hash)
         struct plait_sim_tunnel_row row = at->row;
         row.seed = 1;
         row.seconds = row.seconds < 3 ? row.seconds : 3;
-        snprintf(name, NAME_MAX_BYTES, "%s", at->name);
+        snprintf(name, SUITE_NAME_BYTES, "%s", at->name);
         plait_sim_tunnel_run(&row, NULL, &r);
     } else if (i < scenarios + GOLDEN_SEEDS) {
-        snprintf(name, NAME_MAX_BYTES, "seed-%u", i - scenarios);
+        snprintf(name, SUITE_NAME_BYTES, "seed-%u", i - scenarios);
         tunnel_seed_make(i - scenarios, &s);
         plait_sim_tunnel_run(&s.row, NULL, &r);
     } else {
@@ -144,47 +127,6 @@ static bool golden_run(unsigned i, char name[NAME_MAX_BYTES], uint64_t *hash)
     }
     *hash = r.hash;
     return true;
-}
-
-static int write_golden(const char *path)
-{
-    FILE *f = fopen(path, "w");
-    char name[NAME_MAX_BYTES];
-    uint64_t hash;
-
-    if (f == NULL) {
-        perror(path);
-        return 1;
-    }
-    for (unsigned i = 0; golden_run(i, name, &hash); i++)
-        fprintf(f, "%016llx %s\n", (unsigned long long)hash, name);
-    return fclose(f) == 0 ? 0 : 1;
-}
-
-static int check_golden(const char *path)
-{
-    FILE *f = fopen(path, "r");
-    char name[NAME_MAX_BYTES], want_name[NAME_MAX_BYTES] = "";
-    unsigned long long want;
-    uint64_t hash;
-    unsigned differ = 0, i;
-
-    if (f == NULL) {
-        perror(path);
-        return 1;
-    }
-    printf("1..1\n");
-    for (i = 0; golden_run(i, name, &hash); i++) {
-        bool same =
-            fscanf(f, "%16llx %63s", &want, want_name) == 2 && want == hash && strcmp(name, want_name) == 0;
-        if (!same && differ++ < 10)
-            printf("# %s: trace hash %016llx differs\n", name, (unsigned long long)hash);
-    }
-    fclose(f);
-    printf("%s 1 - %u trace hashes, %u differ\n", differ == 0 ? "ok" : "not ok", i, differ);
-    if (differ > 0)
-        printf("# after a change of the tunnel or the simulator: plait-sim tunnel --golden FILE --update\n");
-    return differ > 0;
 }
 
 /* ---- comparing ---- */
@@ -364,6 +306,6 @@ int tunnel_main(int argc, char **argv)
     if (o.table)
         return table(&o);
     if (o.golden != NULL)
-        return o.update ? write_golden(o.golden) : check_golden(o.golden);
-    return o.seeds > 0 ? run_seeds(&o) : run_scenarios(&o);
+        return suite_golden(o.golden, o.update, golden_run, "tunnel");
+    return o.seeds > 0 ? suite_run_seeds(o.from, o.seeds, SEEDS_PER_LINE, run_seed, &o) : run_scenarios(&o);
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "units.h"
 #include "village_scenarios.h"
 #include "village_seeds.h"
@@ -79,8 +80,9 @@ static int run(const struct options *o)
     return failed > 0 || n == 0;
 }
 
-static bool run_seed(const struct options *o, uint64_t seed)
+static bool run_seed(const void *options, uint64_t seed)
 {
+    const struct options *o = options;
     static struct plait_sim_village_result r;
     struct plait_sim_tunnel_story story = {.to = stdout, .every_ms = 100};
     struct village_seed s;
@@ -97,24 +99,6 @@ static bool run_seed(const struct options *o, uint64_t seed)
     if (!ok)
         printf("# seed %llu FAILS: %s\n", (unsigned long long)seed, why);
     return ok;
-}
-
-static int run_seeds(const struct options *o)
-{
-    uint64_t lines = (o->seeds + SEEDS_PER_LINE - 1) / SEEDS_PER_LINE, failed = 0;
-
-    printf("1..%llu\n", (unsigned long long)lines);
-    for (uint64_t line = 0; line < lines; line++) {
-        uint64_t first = o->from + line * SEEDS_PER_LINE;
-        uint64_t end = plait_min_u64(first + SEEDS_PER_LINE, o->from + o->seeds), bad = 0;
-        for (uint64_t seed = first; seed < end; seed++)
-            bad += !run_seed(o, seed);
-        printf("%s %llu - communities %llu to %llu\n", bad == 0 ? "ok" : "not ok",
-               (unsigned long long)line + 1, (unsigned long long)first, (unsigned long long)end - 1);
-        failed += bad;
-    }
-    printf("# %llu of %llu fail\n", (unsigned long long)failed, (unsigned long long)o->seeds);
-    return failed > 0;
 }
 
 static bool parse(int argc, char **argv, struct options *o)
@@ -160,5 +144,5 @@ int village_main(int argc, char **argv)
                         "[--choices N] [--apart] [--trace]\n");
         return 2;
     }
-    return o.seeds > 0 ? run_seeds(&o) : run(&o);
+    return o.seeds > 0 ? suite_run_seeds(o.from, o.seeds, SEEDS_PER_LINE, run_seed, &o) : run(&o);
 }
