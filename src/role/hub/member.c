@@ -216,7 +216,7 @@ static void follow(struct plait_member *m, uint8_t path, struct plait_udp *udp,
     bool known = (m->paths >> path & 1) != 0;
 
     if (known && m->udp[path] == udp && plait_udp_address_equal(&m->ends[path].remote, &end->remote) &&
-        memcmp(&m->ends[path].local, &end->local, sizeof end->local) == 0)
+        plait_udp_address_equal(&m->ends[path].local, &end->local))
         return;
     m->udp[path] = udp;
     m->ends[path] = *end;

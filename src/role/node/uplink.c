@@ -239,8 +239,7 @@ static const char *open_socket(struct plait_uplink *u, const struct way *way)
 
 static bool is_same_way(const struct plait_uplink *u, const struct way *way)
 {
-    return strcmp(u->interface, way->interface) == 0 &&
-           memcmp(&u->source, &way->source, sizeof way->source) == 0;
+    return strcmp(u->interface, way->interface) == 0 && plait_udp_address_equal(&u->source, &way->source);
 }
 
 enum plait_uplink_change plait_uplink_look(struct plait_uplink *u)
