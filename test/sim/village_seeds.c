@@ -4,8 +4,8 @@
 
 #include "prng.h"
 
-#define OWN       0.5
-#define ALL       0.4
+#define OWN       0.35
+#define ALL       0.2
 #define FAIL(...) (snprintf(why, why_size, __VA_ARGS__), false)
 
 static double between(struct plait_prng *g, double least, double most)
