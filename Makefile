@@ -27,6 +27,7 @@ bench: all
 
 # The schedulers beside each other, and what each part of the tunnel is worth, in virtual time: a table in half a minute.
 bench-sim: all
+	$(BUILD)/test/sim/plait-sim tunnel --table
 	$(BUILD)/test/sim/plait-sim tunnel --compare
 	$(BUILD)/test/bench/plait-bench-bond
 

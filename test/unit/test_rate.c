@@ -232,6 +232,31 @@ static void test_a_train_is_only_a_first_guess(void **state)
     assert_rate(&l, 0.9, 1.03);
 }
 
+static void test_a_later_train_counts_more(void **state)
+{
+    static struct line l;
+
+    (void)state;
+    begin(&l, 50, 20);
+    plait_rate_on_train(&l.rate, 90 * 125000);
+    plait_rate_on_train(&l.rate, 30 * 125000);
+    assert_true(l.rate.rate == 30 * 125000.0);
+}
+
+static void test_what_was_made_good_is_no_queue(void **state)
+{
+    static struct line l;
+    uint64_t now = 5 * PLAIT_S;
+
+    (void)state;
+    begin(&l, 50, 20);
+    plait_rate_on_burst(&l.rate, now, 12 * PLAIT_MS);
+    plait_rate_on_burst(&l.rate, now + PLAIT_MS, 3 * PLAIT_MS);
+    assert_int_equal(l.rate.burst_ns, 12 * PLAIT_MS);
+    plait_rate_on_burst(&l.rate, now + 3 * PLAIT_S, 3 * PLAIT_MS);
+    assert_int_equal(l.rate.burst_ns, 3 * PLAIT_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +270,8 @@ int main(void)
         cmocka_unit_test(test_jitter_is_no_queue),
         cmocka_unit_test(test_a_limit_is_kept),
         cmocka_unit_test(test_a_train_is_only_a_first_guess),
+        cmocka_unit_test(test_a_later_train_counts_more),
+        cmocka_unit_test(test_what_was_made_good_is_no_queue),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
