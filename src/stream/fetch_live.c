@@ -40,6 +40,7 @@
 #define ASIDE_NS      (1 * PLAIT_S)
 #define ASIDE_NS_MAX  (16 * PLAIT_S)
 #define BACKLOG_BYTES (1 * PLAIT_MIB)
+#define LOOKS_MOST    3 /* of a path, at once */
 #define VET_LEAST     1024
 #define MERGE_BYTES   (1 * PLAIT_MIB)
 #define MERGE_LESS    (256 * PLAIT_KIB)
@@ -451,28 +452,35 @@ bool live_on_frames(struct plait_fetch *f, uint64_t now, int source, const struc
 
 /* ---- looks ---- */
 
-/* One that gets no answer for long does not count: perhaps it is the path. */
+/* Whether a look is under way. One that nothing has come of for long does not count: perhaps it is the path. */
+static bool is_looking(const struct path *p, const struct lane *l, uint64_t now)
+{
+    uint64_t since = l->state == LANE_BODY ? l->last_arrival : l->opened;
+
+    return l->look && (l->state == LANE_BODY || l->state == LANE_OPENING) &&
+           now - since < LATE_NS + 4 * p->est.rtt_min_ns;
+}
+
 static bool is_looked_at(const struct plait_fetch *f, int source, uint64_t now)
 {
     for (int i = 0; i < f->path_count; i++) {
         bool counts = f->paths[i].source == source && f->paths[i].state == PLAIT_FETCH_PATH_ACTIVE;
-        uint64_t most = LATE_NS + 4 * f->paths[i].est.rtt_min_ns;
         for (int k = 0; k < PLAIT_FETCH_LANES_MAX && counts; k++) {
-            const struct lane *l = &f->paths[i].lanes[k];
-            if (l->look && (l->state == LANE_BODY || (l->state == LANE_OPENING && now - l->opened < most)))
+            if (is_looking(&f->paths[i], &f->paths[i].lanes[k], now))
                 return true;
         }
     }
     return false;
 }
 
-static bool has_look(const struct path *p)
+/* Whether so many looks of the path hang that there is no sense in one more. */
+static bool has_looks(const struct path *p)
 {
-    bool look = false;
+    unsigned looks = 0;
 
     for (int k = 0; k < PLAIT_FETCH_LANES_MAX; k++)
-        look |= p->lanes[k].look && p->lanes[k].state != LANE_IDLE;
-    return look;
+        looks += p->lanes[k].look && p->lanes[k].state != LANE_IDLE;
+    return looks >= LOOKS_MOST;
 }
 
 static bool is_pushed(const struct plait_fetch *f, int source)
@@ -504,9 +512,11 @@ static bool is_look_due(struct plait_fetch *f, int path, uint64_t now)
     const struct path *p = &f->paths[path];
     const struct source *s = &f->sources[p->source];
 
-    if (is_looked_at(f, p->source, now) || has_look(p))
+    if (p->state == PLAIT_FETCH_PATH_NEW && path_lanes_busy(p) == 0)
+        return true;
+    if (is_looked_at(f, p->source, now) || has_looks(p))
         return false;
-    if (s->look_due || (p->state == PLAIT_FETCH_PATH_NEW && path_lanes_busy(p) == 0))
+    if (s->look_due)
         return true;
     if (now < s->look_at)
         return false;
