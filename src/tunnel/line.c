@@ -31,7 +31,9 @@
 #define FLOOR_CARRIED 0.08 /* where it is not known whose, and of what: acknowledgements have to pass */
 #define CREDIT        (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
 #define LATE          (12 * PLAIT_MS) /* or so much, where it is known that packets were kept waiting */
-#define FALL          0.8             /* a rate that falls by so much is doubted */
+#define ARRIVED_LEAST 0.1
+#define PUT_OFF       (100 * PLAIT_MS)
+#define FALL          0.8 /* a rate that falls by so much is doubted */
 #define FALL_PAUSE    (100 * PLAIT_MS)
 #define RETRY         (1 * PLAIT_MS)  /* one who is not next asks again */
 #define GRACE         (5 * PLAIT_MS)  /* who is next but does not come for so long is passed over */
@@ -217,6 +219,14 @@ static void pass_over(struct plait_line_seat *s, uint64_t now)
         o->wants &= o == s || is_waiting(o, now);
 }
 
+/* What was put off at a rate that has proved wrong since does not shut the line. */
+static void advance(struct plait_line *l, uint64_t now, uint64_t credit, uint64_t carry)
+{
+    uint64_t from = plait_clamp_u64(l->next_free, plait_since(now, credit), now + PUT_OFF);
+
+    l->next_free = plait_add_sat(from, carry);
+}
+
 void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bool data)
 {
     struct plait_line *l = s->line;
@@ -226,8 +236,8 @@ void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bo
     l->sent += bytes;
     l->unheard = s->mute ? l->unheard + bytes : 0;
     l->spoke_at = s->mute ? l->spoke_at : now;
-    l->next_free = plait_add_sat(plait_max_u64(l->next_free, plait_since(now, s->wants ? LATE : CREDIT)),
-                                 plait_time_to_carry(bytes, pace));
+    if (data || l->rate.measured) /* trains in the beginning are bursts */
+        advance(l, now, s->wants ? LATE : CREDIT, plait_time_to_carry(bytes, pace));
     if (!s->owner) /* what they had while nobody else wanted it does not count */
         l->guest_free = plait_min_u64(plait_max_u64(l->guest_free, plait_since(now, CREDIT)) +
                                           plait_time_to_carry(bytes, floor_of(s) * pace),
@@ -326,6 +336,14 @@ static void judge(struct plait_line_seat *s, uint64_t now, const struct plait_li
     s->span_sent = s->span_lost = 0;
 }
 
+/* Losses are heard of later than arrivals, many at a time: they are spread over what comes next. */
+static void count_arrivals(struct plait_line *l, double line_sent)
+{
+    double least = l->arrived + ARRIVED_LEAST * (line_sent - l->heard), arrived = line_sent - l->lost;
+
+    l->arrived = l->heard > 0 && arrived < least ? least : arrived;
+}
+
 void plait_line_on_report(struct plait_line_seat *s, uint64_t now, const struct plait_line_report *r)
 {
     struct plait_line *l = s->line;
@@ -341,10 +359,11 @@ void plait_line_on_report(struct plait_line_seat *s, uint64_t now, const struct 
     if (r->line_sent <= l->heard)
         return; /* somebody has told of later ones */
     l->arrival_ns = plait_max_u64(arrival, l->arrival_ns);
+    count_arrivals(l, r->line_sent);
     struct plait_rate_sample sample = {.arrival_ns = l->arrival_ns,
                                        .sent_ns = r->sent_ns,
                                        .sent = r->line_sent,
-                                       .arrived = r->line_sent - l->lost,
+                                       .arrived = l->arrived,
                                        .delay_ns = l->delay_ns};
     double was = l->rate.rate;
 

@@ -24,6 +24,7 @@ struct plait_line {
     double lost;                   /* of them, as far as is known */
     double heard;                  /* `sent` of the newest datagram that a report has told of */
     uint64_t arrival_ns;           /* when that came, see line.c */
+    double arrived;                /* of all up to it, as far as was known */
     int64_t delay_ns;              /* least queue that was told of since */
     uint64_t next_free;            /* the pacer's */
     uint64_t guest_free;           /* and that of what guests get in any case */
