@@ -320,16 +320,20 @@ bool plait_fetch_poll_send(struct plait_fetch *f, uint64_t now, struct plait_fet
         close_all(f);
     if (next_close(f, cmd) || steer_next(f, now, cmd))
         return true;
-    bool idle = false;
+    bool idle = false,
+         in_vain[PLAIT_FETCH_PATHS_MAX] = {0}; /* for one without a connection, and so for all of them */
     for (int k = 0; k < PLAIT_FETCH_LANES_MAX && !f->done && f->fail == PLAIT_FETCH_FAIL_NONE; k++) {
         for (int i = 0; i < f->path_count; i++) {
             struct path *p = &f->paths[i];
-            if (p->lanes[k].state != LANE_IDLE || !path_usable(f, p) || !has_room(f, i, now))
+            bool fresh = !p->lanes[k].connected;
+            if (p->lanes[k].state != LANE_IDLE || (fresh && in_vain[i]) || !path_usable(f, p) ||
+                !has_room(f, i, now))
                 continue;
             if (plan_lane(f, i, k, now, cmd))
                 return true;
             if (next_close(f, cmd)) /* a steal may end its victim */
                 return true;
+            in_vain[i] |= fresh;
             idle = true;
         }
     }
