@@ -19,11 +19,13 @@
 #define LANES_NEAR_MIN   3
 #define LANES_NEAR_MAX   4
 #define FAR_NS           (100 * PLAIT_MS)
-#define FAR_PER_LANE_NS  (40 * PLAIT_MS)
-#define LANES_FIRST_MAX  16
+#define FAR_PER_LANE_NS  (30 * PLAIT_MS)
+#define LANES_FIRST_MAX  18
 #define VERY_FAR_NS      (300 * PLAIT_MS)
 #define LANES_MORE_MAX   (PLAIT_FETCH_LANES_MAX - LANES_FIRST_MAX)
-#define WAITS_ON         3      /* who has waited so long is taken to wait so many times that in all */
+#define LONG_BYTES       (8 * PLAIT_MIB)
+#define WAITS_ON         2 /* who has waited so long is taken to wait so many times that in all */
+#define WAITS_ON_PUSHED  3
 #define WINDOW_BYTES_MIN 6000.0 /* a connection that has less in flight is one too many */
 #define TRIAL_GAIN       1.25
 #define TRIAL_NS         (4 * PLAIT_S)
@@ -417,9 +419,10 @@ static void learn_from_waiting(struct plait_fetch *f, struct path *p, uint64_t n
         if (l->state != LANE_OPENING || l->connected || p->est.rtt_min_ns != 0)
             continue;
         p->waited_ns = plait_max_u64(p->waited_ns, now - l->opened);
-        bool pushed = p->waited_ns >= FAR_NS && push_is_likely(f, WAITS_ON * p->waited_ns);
-        uint64_t waited_ns = pushed ? WAITS_ON * p->waited_ns : now - l->opened;
-        uint64_t lanes = plait_max_u64(1, first_lanes(waited_ns, pushed) - 1);
+        bool pushed = p->waited_ns >= FAR_NS && push_is_likely(f, WAITS_ON_PUSHED * p->waited_ns);
+        bool is_long = p->waited_ns >= FAR_NS && f->size_known && fetch_left(f) > LONG_BYTES;
+        uint64_t times = pushed ? WAITS_ON_PUSHED : is_long ? WAITS_ON : 1;
+        uint64_t lanes = plait_max_u64(1, first_lanes(times * (now - l->opened), pushed) - 1);
         if (lanes > p->lanes_want) {
             p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
             f->replan = true;

@@ -37,6 +37,7 @@
     3 /* bytes may be taken so often from one lane for the next; then it must save ever more */
 #define THEFTS_MAX      12
 #define WORTH           0.1 /* a steal costs a connection: it must save so much of what is left */
+#define TOO_LATE_LAGS   2
 #define BISECTIONS      12
 #define DOUBLED_PERCENT 2
 #define ALIGN           (4 * PLAIT_KIB)
@@ -486,13 +487,14 @@ static double thief_finish_s(const struct plait_fetch *f, int thief, bool own_pa
     return plait_to_s(path_lag_ns(p, l)) + plait_max_d(path_s, lane_s);
 }
 
-/* Whether the other paths together will have all they are asked for before a request on this one is answered. */
+/* Whether the other paths together will have all they are asked for about as soon as a request on this one brings
+ * something. */
 static bool comes_too_late(const struct plait_fetch *f, int path, uint64_t lag_ns, uint64_t now)
 {
     double others = fetch_rate(f, now) - path_rate(&f->paths[path], now);
     double rest = (double)plait_since(fetch_left(f), path_outstanding(f, path));
 
-    return others > 0 && rest < others * plait_to_s(lag_ns);
+    return others > 0 && rest < TOO_LATE_LAGS * others * plait_to_s(lag_ns);
 }
 
 /* How much of the victim's tail the thief takes so that both finish together; 0 = not worth it. */

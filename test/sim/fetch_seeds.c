@@ -1,5 +1,7 @@
 #include "fetch_seeds.h"
 
+#include <math.h>
+
 #include "units.h"
 
 #define SIZE_MAX_BYTES 20000000.0
@@ -7,7 +9,8 @@
 #define LONGEST_NS     (40 * PLAIT_S) /* of the fluid bound */
 #define MILD           11             /* faults of the menu that a server can be alone with */
 #define LIVE_MILD      11             /* faults that the only server of a live stream may have */
-#define LANES_OF_BOUND 2              /* for it, on lossy lines */
+#define LANES_OF_LOSSY 8
+#define LANES_OF_BOUND 2 /* for it, on lossy lines */
 
 /* ---- making a world ---- */
 
@@ -374,6 +377,20 @@ static double allowed_s(const struct fetch_seed *s, const struct fetch_seed_resu
     return (single < sum ? single : sum) + vet;
 }
 
+/* For the whole over the worst line at the rate that its loss leaves to some connections (Mathis et al. 1997). */
+static double lossy_s(const struct fetch_seed *s)
+{
+    double most = 0;
+
+    for (unsigned i = 0; i < s->ways; i++) {
+        double window = 1448 * sqrt(1.5 / (s->row.line[i].loss / 100));
+        double rate = LANES_OF_LOSSY * window / (s->row.line[i].rtt_ms / 1e3);
+        if (s->row.line[i].loss > 0)
+            most = plait_max_d(most, (double)s->row.size / rate);
+    }
+    return most;
+}
+
 /* Written, closed everywhere, and a while after that, in which what was lost comes again. */
 static double live_allowed_s(const struct fetch_seed *s, const struct fetch_seed_result *r)
 {
@@ -392,7 +409,7 @@ static double live_allowed_s(const struct fetch_seed *s, const struct fetch_seed
     double consumer =
         s->config.consumer_mbit > 0 ? (double)s->row.size / (s->config.consumer_mbit * 125000) : 0;
     bool calm = s->calm_ms == 0;
-    double slack = (calm ? LIVE_CALM_S : RESUME_S) + LIVE_ROUNDS * rtt_max_s(s);
+    double slack = (calm ? LIVE_CALM_S : RESUME_S) + LIVE_ROUNDS * rtt_max_s(s) + lossy_s(s);
     return plait_to_s(written) + 10 * plait_to_s(r->run.fluid_ns) + consumer + s->calm_ms / 1e3 + slack;
 }
 
