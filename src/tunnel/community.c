@@ -120,7 +120,7 @@ int plait_community_offer(struct plait_community *c, uint64_t now, uint16_t hub_
     if (count > PLAIT_ANNOUNCE_UPLINKS_MAX)
         return PLAIT_ERR_ARG;
     if (hub_port == c->hub_port && count == c->uplink_count &&
-        memcmp(uplinks, c->uplinks, count * sizeof *uplinks) == 0)
+        plait_announce_uplinks_equal(uplinks, c->uplinks, count))
         return PLAIT_OK;
     c->hub_port = hub_port;
     memcpy(c->uplinks, uplinks, count * sizeof *uplinks);
@@ -168,7 +168,7 @@ static bool offers_the_same(const struct plait_community_member *m, const struct
 {
     return m->hub == a->hub && m->hub_port == a->hub_port && m->uplink_count == a->uplink_count &&
            strcmp(m->name, a->name) == 0 &&
-           memcmp(m->uplinks, a->uplinks, a->uplink_count * sizeof a->uplinks[0]) == 0;
+           plait_announce_uplinks_equal(m->uplinks, a->uplinks, a->uplink_count);
 }
 
 static void update(struct plait_community *c, struct plait_community_member *m, uint64_t now,

@@ -141,3 +141,15 @@ int plait_announce_decode(const uint8_t *bytes, size_t len, struct plait_announc
     *out = a;
     return PLAIT_OK;
 }
+
+bool plait_announce_uplinks_equal(const struct plait_announce_uplink *a,
+                                  const struct plait_announce_uplink *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (a[i].id != b[i].id || a[i].backup != b[i].backup || a[i].bounded != b[i].bounded ||
+            a[i].port != b[i].port || a[i].weight_down != b[i].weight_down ||
+            a[i].weight_up != b[i].weight_up)
+            return false;
+    }
+    return true;
+}

@@ -38,13 +38,12 @@ enum plait_announce_kind {
     PLAIT_ANNOUNCE_ASK = 3, /* prove that you are there now */
 };
 
-/* An uplink on offer: what is sent to this port of the terminal leaves by it. Without padding: two are alike where their
- * bytes are. */
+/* An uplink on offer: what is sent to this port of the terminal leaves by it. */
 struct plait_announce_uplink {
     uint8_t id;
-    bool backup : 1;
-    bool bounded : 1; /* what it carries to the others is held back by a limit or a share of its own */
-    uint16_t port;    /* not 0 */
+    bool backup;
+    bool bounded;  /* what it carries to the others is held back by a limit or a share of its own */
+    uint16_t port; /* not 0 */
     uint32_t weight_down, weight_up; /* thousandths; 0 = as measured */
 };
 
@@ -57,6 +56,9 @@ struct plait_announce {
     size_t uplink_count;
 };
 
+/* Whether all `count` of them are the same, in the same order. */
+bool plait_announce_uplinks_equal(const struct plait_announce_uplink *a,
+                                  const struct plait_announce_uplink *b, size_t count);
 /*
  * Writes all but the MAC, for which there is room behind: returns how many bytes come before it. PLAIT_ERR_ARG for
  * what no decoder would take.

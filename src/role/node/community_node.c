@@ -137,7 +137,7 @@ static bool follow_uplink(struct plait_node_community *c, const struct plait_com
         return false;
     memcpy(want.name, m->name, sizeof want.name);
     want.end.remote = address_of(c, &m->from, u->port);
-    if (b != NULL && memcmp(&b->uplink, u, sizeof *u) == 0 &&
+    if (b != NULL && plait_announce_uplinks_equal(&b->uplink, u, 1) &&
         plait_udp_address_equal(&b->end.remote, &want.end.remote))
         return false;
     bool moved = b != NULL && !plait_udp_address_equal(&b->end.remote, &want.end.remote);
