@@ -13,7 +13,7 @@ import re
 import subprocess
 
 from plaitlab import plait
-from plaittunnel import BEYOND4, Process, TunnelError, wait_for
+from plaittunnel import BEYOND4, Commands, Process, TunnelError, wait_for
 
 __all__ = ["BEYOND4", "Town", "Village", "topology"]
 
@@ -31,7 +31,7 @@ def topology(links, family=4):
     return "\n".join(lines) + "\n"
 
 
-class Village:
+class Village(Commands):
     """Configurations of a hub and its terminals in `folder`, all in one community unless told otherwise."""
 
     def __init__(self, lab, links, folder, exe=None):
@@ -61,16 +61,6 @@ class Village:
             show = f"ip $f rule | grep -E 'lan{i} |from 10.0.1.{i} |from fd00:1::{i} '"
             self.lab.run(f"t{i}", ["sh", "-c", f"for f in -4 -6; do {show} | while IFS=: read p x; do ip $f rule del pref $p; "
                                                "done; done"], stderr=subprocess.DEVNULL)
-
-    def command(self, *argv):
-        return self.told(*argv)[0]
-
-    def told(self, *argv):
-        """What a command says: on standard output, and on standard error."""
-        done = subprocess.run([self.exe, *map(str, argv)], capture_output=True, text=True, timeout=10, check=False)
-        if done.returncode:
-            raise TunnelError(f"plait {' '.join(map(str, argv))}: {done.stderr}")
-        return done.stdout, done.stderr
 
     def join(self, name):
         """Keys for a node: public, hub-key, key (file)."""

@@ -48,6 +48,15 @@ def wait_for(condition, what, timeout=15.0, every=0.02):
     return value
 
 
+def pour(connection):
+    """Sends for as long as the other end takes it."""
+    try:
+        while True:
+            connection.sendall(bytes(1 << 16))
+    except OSError:
+        connection.close()
+
+
 class Process:
     """A plait in a host of the lab; its standard error goes to a file."""
 
@@ -95,7 +104,21 @@ class Process:
         self.process.wait()
 
 
-class Tunnel:
+class Commands:
+    """The commands of the program `exe`."""
+
+    def command(self, *argv):
+        return self.told(*argv)[0]
+
+    def told(self, *argv):
+        """What a command says: on standard output, and on standard error."""
+        done = subprocess.run([self.exe, *map(str, argv)], capture_output=True, text=True, timeout=10, check=False)
+        if done.returncode:
+            raise TunnelError(f"plait {' '.join(map(str, argv))}: {done.stderr}")
+        return done.stdout, done.stderr
+
+
+class Tunnel(Commands):
     """Writes the configurations into `folder`, with keys as `plait hub add` and `plait node join` make them."""
 
     def __init__(self, lab, links, folder, exe=None, family=4):
@@ -109,16 +132,6 @@ class Tunnel:
         self.keys = self.join("farm", self.folder / "join")
         self.write_hub()
         self.write_node()
-
-    def command(self, *argv):
-        return self.told(*argv)[0]
-
-    def told(self, *argv):
-        """What a command says: on standard output, and on standard error."""
-        done = subprocess.run([self.exe, *map(str, argv)], capture_output=True, text=True, timeout=10, check=False)
-        if done.returncode:
-            raise TunnelError(f"plait {' '.join(map(str, argv))}: {done.stderr}")
-        return done.stdout, done.stderr
 
     def join(self, name, folder):
         """What the new node's block and node.conf say: public key, hub-key, key (file)."""

@@ -105,9 +105,9 @@ static void dropped_line(void *ctx, const struct plait_sim_packet *p)
     plait_sim_carried_give(e->tunnel, plait_sim_carried_of(p));
 }
 
-static void init_line(struct plait_sim_tunnel *t, unsigned side, unsigned i)
+struct plait_sim_link_config plait_sim_uplink_line(const struct plait_sim_uplink *u, unsigned side,
+                                                   struct plait_sim_step *steps)
 {
-    const struct plait_sim_uplink *u = &t->row->uplink[i];
     bool down = side == PLAIT_SIM_HUB;
     double mbit = down || u->up_mbit <= 0 ? u->mbit : u->up_mbit;
     struct plait_sim_link_config c = {
@@ -126,17 +126,24 @@ static void init_line(struct plait_sim_tunnel *t, unsigned side, unsigned i)
         .burst_leave = u->burst_leave / 100,
         .burst_loss = u->burst_loss / 100,
         .period_ns = down ? ms(u->period_ms) : 0,
-        .steps = t->steps[i],
-        .outages = t->outages[side][i],
-        .seed = t->row->seed * 64 + i * 2 + side,
+        .steps = steps,
     };
 
     for (unsigned s = 0; down && s < PLAIT_SIM_UPLINK_STEPS && u->step[s].at_ms > 0; s++)
-        t->steps[i][c.steps_n++] = (struct plait_sim_step){PLAIT_SIM_TUNNEL_READY_NS + ms(u->step[s].at_ms),
-                                                           (uint64_t)(u->step[s].mbit * BYTES_PER_MBIT)};
-    if (c.period_ns > 0)
-        for (unsigned s = 0; s < c.steps_n; s++)
-            t->steps[i][s].at_ns -= PLAIT_SIM_TUNNEL_READY_NS;
+        steps[c.steps_n++] =
+            (struct plait_sim_step){(c.period_ns > 0 ? 0 : PLAIT_SIM_TUNNEL_READY_NS) + ms(u->step[s].at_ms),
+                                    (uint64_t)(u->step[s].mbit * BYTES_PER_MBIT)};
+    return c;
+}
+
+static void init_line(struct plait_sim_tunnel *t, unsigned side, unsigned i)
+{
+    const struct plait_sim_uplink *u = &t->row->uplink[i];
+    bool down = side == PLAIT_SIM_HUB;
+    struct plait_sim_link_config c = plait_sim_uplink_line(u, side, t->steps[i]);
+
+    c.seed = t->row->seed * 64 + i * 2 + side;
+    c.outages = t->outages[side][i];
     for (unsigned o = 0; o < PLAIT_SIM_UPLINK_OUTAGES && u->outage[o].to_ms > 0; o++) {
         if (u->outage[o].kind == (down ? PLAIT_SIM_CUT_UP : PLAIT_SIM_CUT_DOWN))
             continue;

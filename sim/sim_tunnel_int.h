@@ -80,6 +80,10 @@ struct plait_sim_tunnel {
     const struct plait_sim_tunnel_story *story;
 };
 
+/* The line behind an uplink, as one side (PLAIT_SIM_HUB: downward) sends over it, but for outages and seed. Writes what
+ * changes on the way into `steps`, with room for PLAIT_SIM_UPLINK_STEPS, and borrows it. */
+struct plait_sim_link_config plait_sim_uplink_line(const struct plait_sim_uplink *u, unsigned side,
+                                                   struct plait_sim_step *steps);
 /* A run in steps, for several tunnels in one world: lines, bonds, first datagrams (at PLAIT_SIM_TUNNEL_START_NS), traffic
  * (at PLAIT_SIM_TUNNEL_READY_NS), results. `t` is all zeros before. */
 void plait_sim_tunnel_lay(struct plait_sim_tunnel *t, const struct plait_sim_tunnel_row *row,

@@ -63,24 +63,9 @@ static uint64_t ms(double v)
 
 static void lay_line(struct village *v, unsigned side, unsigned i)
 {
-    const struct plait_sim_uplink *u = &v->row->line[i];
-    bool down = side == PLAIT_SIM_HUB;
-    struct plait_sim_link_config c = {
-        .rate = (uint64_t)((down || u->up_mbit <= 0 ? u->mbit : u->up_mbit) * BYTES_PER_MBIT),
-        .delay_ns = ms(u->rtt_ms / 2),
-        .jitter_ns = ms(u->jitter_ms),
-        .reorder = u->reorder,
-        .queue_ns = ms(u->queue_ms > 0  ? u->queue_ms
-                       : u->rtt_ms > 50 ? u->rtt_ms
-                                        : 50),
-        .loss = (down ? u->loss : u->up_loss) / 100,
-        .seed = v->row->seed * 64 + 32 + i * 2 + side,
-    };
+    struct plait_sim_link_config c = plait_sim_uplink_line(&v->row->line[i], side, v->steps[i]);
 
-    c.steps = v->steps[i];
-    for (unsigned s = 0; down && s < PLAIT_SIM_UPLINK_STEPS && u->step[s].at_ms > 0; s++)
-        v->steps[i][c.steps_n++] = (struct plait_sim_step){PLAIT_SIM_TUNNEL_READY_NS + ms(u->step[s].at_ms),
-                                                           (uint64_t)(u->step[s].mbit * BYTES_PER_MBIT)};
+    c.seed = v->row->seed * 64 + 32 + i * 2 + side;
     plait_sim_link_init(&v->link[side][i], &v->events, &c);
 }
 

@@ -30,6 +30,13 @@ static uint64_t span_so_far_ns(const struct plait_estimator *e, uint64_t now)
     return e->span_busy_ns + (e->busy ? plait_since(now, e->busy_since) : 0);
 }
 
+double plait_estimator_sample(const struct plait_estimator *e, unsigned ago)
+{
+    bool kept = ago < e->samples && ago < PLAIT_ESTIMATOR_SPANS;
+
+    return kept ? e->last[(e->samples - 1 - ago) % PLAIT_ESTIMATOR_SPANS] : 0;
+}
+
 /* The mean of the last samples but the greatest and the least: bytes that waited behind a lost packet come in a burst,
  * which says nothing. */
 static double middle_rate(const struct plait_estimator *e)
@@ -42,7 +49,7 @@ static double middle_rate(const struct plait_estimator *e)
         least = e->last[i] < least ? e->last[i] : least;
         most = e->last[i] > most ? e->last[i] : most;
     }
-    return n < 3 ? e->last[(e->samples - 1) % PLAIT_ESTIMATOR_SPANS] : (sum - least - most) / (double)(n - 2);
+    return n < 3 ? plait_estimator_sample(e, 0) : (sum - least - most) / (double)(n - 2);
 }
 
 static void close_span(struct plait_estimator *e, uint64_t now)

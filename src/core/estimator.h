@@ -37,6 +37,8 @@ void plait_estimator_on_busy(struct plait_estimator *e, uint64_t now, bool busy)
 void plait_estimator_on_bytes(struct plait_estimator *e, uint64_t now, uint64_t bytes);
 /* Present rate in bytes/s; 0 while unknown. */
 double plait_estimator_rate(const struct plait_estimator *e, uint64_t now);
+/* Bytes/s of a whole span: 0 the last, 1 the one before it, …; 0 where there is none, or none any more. */
+double plait_estimator_sample(const struct plait_estimator *e, unsigned ago);
 /* A silence longer than this means that something is wrong: three usual gaps, and never less than a lost
    packet takes its sender to notice. */
 uint64_t plait_estimator_silence_ns(const struct plait_estimator *e);

@@ -388,7 +388,7 @@ static uint64_t emit_limit(const struct plait_fetch *f, uint64_t now)
 void plait_fetch_get_status(const struct plait_fetch *f, uint64_t now, struct plait_fetch_status *out)
 {
     double rate = fetch_rate(f, now);
-    uint64_t left = f->size_known ? f->map.size - f->map.done_bytes : PLAIT_FETCH_UNKNOWN;
+    uint64_t left = f->size_known ? fetch_left(f) : PLAIT_FETCH_UNKNOWN;
 
     *out = (struct plait_fetch_status){
         .done = f->done,

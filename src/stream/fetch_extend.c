@@ -127,15 +127,14 @@ static bool look_ahead(struct plait_fetch *f, uint64_t now, int whom,
     bool low = whom != NO_LETTER, idle = f->map.taken_bytes == 0;
 
     if (push_has_ranges(f)) /* leave them their part of the end */
-        end_ns = END_NS + plait_time_to_carry((double)(f->map.size - f->map.done_bytes), fetch_rate(f, now));
+        end_ns = END_NS + plait_time_to_carry((double)fetch_left(f), fetch_rate(f, now));
     letters_look(f, now, whom, plait_to_s(AHEAD_NS), letters);
     for (int i = 0; i < f->push.letter_count; i++) {
         sum += letters[i].rate;
         if (letters[i].rate > 0)
             first_ns = plait_min_u64(first_ns, letter_is_far(f, i) ? letter_rtt_ns(f, i) : 0);
     }
-    uint64_t all_ns =
-        plait_add_sat(first_ns, plait_time_to_carry((double)(f->map.size - f->map.done_bytes), sum));
+    uint64_t all_ns = plait_add_sat(first_ns, plait_time_to_carry((double)fetch_left(f), sum));
     for (int i = 0; i < f->push.letter_count; i++) {
         ahead[i] = plait_min_u64(letter_ahead_ns(f, i), end_ns);
         if (letter_is_far(f, i)) /* it has no time to give back what is too much */
@@ -315,7 +314,7 @@ static double end_s(const struct plait_fetch *f, uint64_t now)
         if (push_streams(&f->paths[i]) == 0 && f->paths[i].state == PLAIT_FETCH_PATH_ACTIVE)
             sum += path_rate(&f->paths[i], now);
     }
-    return (double)(f->map.size - f->map.done_bytes) / sum;
+    return (double)fetch_left(f) / sum;
 }
 
 /* Whether the letter can be judged now, and its source be told. */

@@ -46,20 +46,16 @@ struct finish path_carries(const struct path *p, double bytes, uint64_t now)
     return (struct finish){seconds, bytes > 0 ? bytes / seconds : window / rtt_s};
 }
 
-/* Its n-th sample from the end, from 0 on; 0 where there is none. */
-static double sample(const struct plait_estimator *e, unsigned n)
-{
-    return n < e->samples ? e->last[(e->samples - 1 - n) % PLAIT_ESTIMATOR_SPANS] : 0;
-}
-
 bool path_grows(const struct path *p, uint64_t now)
 {
-    return path_is_young(p, now) && (p->est.samples < 2 || sample(&p->est, 0) > GROWS * sample(&p->est, 1));
+    return path_is_young(p, now) && (p->est.samples < 2 || plait_estimator_sample(&p->est, 0) >
+                                                               GROWS * plait_estimator_sample(&p->est, 1));
 }
 
 double path_rate_after(const struct path *p, double ahead_s, uint64_t now)
 {
-    double last = sample(&p->est, 0), before = sample(&p->est, 1), rate = path_rate(p, now), bytes = 0;
+    double last = plait_estimator_sample(&p->est, 0), before = plait_estimator_sample(&p->est, 1),
+           rate = path_rate(p, now), bytes = 0;
     double window = FIRST_WINDOW * (double)plait_max_u64(1, path_lanes_busy(p));
     double rtt_s = plait_to_s(p->est.rtt_min_ns), left_s = ahead_s;
 

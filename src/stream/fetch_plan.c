@@ -487,19 +487,22 @@ static double thief_finish_s(const struct plait_fetch *f, int thief, bool own_pa
     return plait_to_s(path_lag_ns(p, l)) + plait_max_d(path_s, lane_s);
 }
 
-/* Whether the other paths together will have all they are asked for about as soon as a request on this one brings
+/* Whether the other paths together will have all they are asked for about as soon as a request of the thief's brings
  * something. */
-static bool comes_too_late(const struct plait_fetch *f, int path, uint64_t lag_ns, uint64_t now)
+static bool comes_too_late(const struct plait_fetch *f, int thief, uint64_t now)
 {
-    double others = fetch_rate(f, now) - path_rate(&f->paths[path], now);
+    int path = thief / PLAIT_FETCH_LANES_MAX;
+    const struct path *p = &f->paths[path];
+    uint64_t lag_ns = path_lag_ns(p, &p->lanes[thief % PLAIT_FETCH_LANES_MAX]);
+    double others = fetch_rate(f, now) - path_rate(p, now);
     double rest = (double)plait_since(fetch_left(f), path_outstanding(f, path));
 
     return others > 0 && rest < TOO_LATE_LAGS * others * plait_to_s(lag_ns);
 }
 
 /* How much of the victim's tail the thief takes so that both finish together; 0 = not worth it. */
-static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim, double finish_s,
-                             uint64_t now)
+static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim, bool too_late,
+                             double finish_s, uint64_t now)
 {
     const struct path *tp = &f->paths[thief / PLAIT_FETCH_LANES_MAX],
                       *vp = &f->paths[victim / PLAIT_FETCH_LANES_MAX];
@@ -510,8 +513,7 @@ static uint64_t stolen_bytes(const struct plait_fetch *f, int thief, int victim,
     double gain_s =
         WORTH * finish_s + plait_to_s(tp == vp ? SAME_PATH_GAIN_NS + 2 * lag_ns : GAIN_NS_MIN + lag_ns / 4);
 
-    if (tp != vp && lag_ns > path_lag_ns(vp, vl) &&
-        comes_too_late(f, thief / PLAIT_FETCH_LANES_MAX, lag_ns, now))
+    if (too_late && tp != vp && lag_ns > path_lag_ns(vp, vl))
         return 0;
     if (tp == vp && (vp->est.samples == 0 || finish_s < plait_to_s(4 * lag_ns)))
         return 0;
@@ -560,6 +562,7 @@ static int find_victim(struct plait_fetch *f, int thief, uint64_t now, uint64_t 
     bool in_order = f->config.window_bytes > 0 && plan_window_end(f) < f->map.size;
     uint64_t prefix = plait_blockmap_prefix(&f->map);
     double rate = fetch_rate(f, now), latest_s = 0;
+    bool too_late = comes_too_late(f, thief, now);
 
     for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
         const struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
@@ -573,7 +576,7 @@ static int find_victim(struct plait_fetch *f, int thief, uint64_t now, uint64_t 
         double turn = in_order && rate > 0 ? (double)plait_since(l->hi, prefix) / rate : 0;
         if (finish - turn <= latest_s)
             continue;
-        uint64_t take = stolen_bytes(f, thief, id, finish, now);
+        uint64_t take = stolen_bytes(f, thief, id, too_late, finish, now);
         if (take == 0)
             continue;
         latest_s = finish - turn;

@@ -65,7 +65,7 @@ void plait_fetch_set_own_letter(struct plait_fetch *f, int path)
 bool push_is_likely(const struct plait_fetch *f, uint64_t rtt_ns)
 {
     bool some = false;
-    double rate = 0, left = (double)(f->map.size - f->map.done_bytes);
+    double rate = 0, left = (double)fetch_left(f);
 
     for (int i = 0; i < f->source_count; i++)
         some |= f->sources[i].takes_part && !f->sources[i].no_stream && source_usable(f, i);
@@ -141,7 +141,7 @@ uint64_t push_outstanding(const struct plait_fetch *f, int path)
 static bool begin(struct plait_fetch *f, uint64_t now)
 {
     struct push *u = &f->push;
-    uint64_t left = f->map.size - f->map.done_bytes, block = BLOCK_LEAST;
+    uint64_t left = fetch_left(f), block = BLOCK_LEAST;
     uint64_t want = plait_max_u64((uint64_t)(fetch_rate(f, now) / BLOCKS_PER_SECOND), left / BLOCKS_MOST);
     bool live = f->live.on;
 
@@ -166,7 +166,7 @@ bool push_wants_lane(const struct plait_fetch *f, int path, uint64_t now)
     const struct source *s = &f->sources[p->source];
     bool up = p->letter != NO_LETTER && f->push.letters[p->letter].up;
     bool far = p->est.rtt_min_ns > PUSH_FAR_NS && f->config.window_bytes == 0;
-    uint64_t bytes = f->map.size - f->map.done_bytes - f->map.taken_bytes;
+    uint64_t bytes = fetch_left(f) - f->map.taken_bytes;
 
     if (f->live.on)
         return live_wants_lane(f, path, now);

@@ -19,19 +19,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lab"))
 from plaitcommunity import BEYOND4, Village, topology  # noqa: E402  (found through the line above)
 from plaitlab import Lab  # noqa: E402
+from plaittunnel import pour  # noqa: E402
 
 LINKS = ["rate 30mbit/10mbit rtt 30ms queue 100ms"] * 3 + [None]
 DOWN_MBIT, UP_MBIT = 30, 10
 ROWS = [["t1"], ["t4"], ["t1", "t2"], ["t1", "t4"], ["t1", "t2", "t3"], ["t1", "t2", "t3", "t4"]]
 WARM_S = 2
-
-
-def pour(server):
-    try:
-        while True:
-            server.sendall(bytes(1 << 16))
-    except OSError:
-        server.close()
 
 
 def serve(listener):

@@ -18,7 +18,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lab"))
 from plaitcommunity import BEYOND4, Village, topology  # noqa: E402  (found through the line above)
 from plaitlab import Lab  # noqa: E402
-from plaittunnel import ping, wait_for  # noqa: E402
+from plaittunnel import ping, pour, wait_for  # noqa: E402
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
@@ -219,14 +219,6 @@ def rate(v, host, seconds, port=5000, up=False):
                 got += len(sink.recv(1 << 16))
             server.close()
     return got * 8 / 1e6 / seconds
-
-
-def pour(server):
-    try:
-        while True:
-            server.sendall(bytes(1 << 16))
-    except OSError:
-        server.close()
 
 
 def test_one_without_a_link_has_more_than_any_one_link(village):
