@@ -10,7 +10,8 @@ links' summed TCP payload (1448 of 1500 bytes, less the loss); a tunnel's own he
 
 Further parts: `udp` (datagrams at nine tenths of the links' sum: how much of that arrives), `ping` (round trips idle and
 under a full TCP flow), `cut` (the fastest link goes while 1,000 datagrams a second flow), `cpu` (links that carry as
-much as the machine can: share of a bare veth, one path and two), `hub` (many idle nodes, and a flood of handshakes).
+much as the machine can: share of a bare veth, one path and two, beside wireguard-go if it is there), `hub` (many idle
+nodes, and a flood of handshakes).
 
 Queues are drop-tail: 100 ms on every link but the satellite's, which has 600 ms. Loss and jitter are on the way down.
 Needs root and iperf3.
@@ -269,18 +270,54 @@ def part_cut(options):
 # CPU
 
 
+WIREGUARD = {"hub": ("plait-wg-hub", "10.78.0.1"), "node": ("plait-wg-node", "10.78.0.2")}
+
+
+@contextlib.contextmanager
+def wireguard(lab, folder):
+    """wireguard-go between the two hosts, over their first link."""
+    secret = {host: subprocess.run(["wg", "genkey"], check=True, capture_output=True, text=True).stdout for host in WIREGUARD}
+    running = []
+    try:
+        for host, (name, address) in WIREGUARD.items():
+            running.append(lab.popen(host, ["wireguard-go", "-f", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            wait_for(lambda h=host, n=name: lab.run(h, ["wg", "show", n], capture_output=True, check=False).returncode == 0,
+                     "wireguard-go", 5)
+            file = folder / name
+            file.touch(0o600)
+            file.write_text(secret[host])
+            other = secret["node" if host == "hub" else "hub"]
+            peer = subprocess.run(["wg", "pubkey"], input=other, check=True, capture_output=True, text=True).stdout.strip()
+            where = ["endpoint", "10.1.1.1:51820"] if host == "node" else []
+            lab.run(host, ["wg", "set", name, "listen-port", "51820", "private-key", str(file),
+                           "peer", peer, "allowed-ips", "10.78.0.0/24", *where])
+            lab.run(host, ["ip", "address", "add", f"{address}/24", "dev", name])
+            lab.run(host, ["ip", "link", "set", name, "mtu", "1420", "up"])
+        yield
+    finally:
+        for process in running:
+            process.terminate()
+            process.wait()
+
+
 def part_cpu(options):
-    def one(flow):
+    rival = shutil.which("wireguard-go") and shutil.which("wg")
+
+    def one(t, address):
+        flow = Flow(t.lab, "hub", "node", address, ["-t", options.seconds, "-O", options.omit])
         return round(mbit(flow.result()) / 1000, 2)
 
     for paths in (1, 2):
         with tunnel(["veth"] * paths, options) as t:
             settle(options)
-            arguments = ["-t", options.seconds, "-O", options.omit]
-            bare = one(Flow(t.lab, "hub", "node", "10.1.1.1", arguments))
-            inner = one(Flow(t.lab, "hub", "node", HUB4, arguments))
+            bare, beside = one(t, "10.1.1.1"), None
+            inner = one(t, HUB4)
+            if rival and paths == 1:
+                with wireguard(t.lab, t.folder):
+                    beside = one(t, WIREGUARD["hub"][1])
         yield {"part": "cpu", "name": f"{paths} path(s)", "bare_gbit": bare, "gbit": inner,
-               "share": round(inner / bare, 3) if bare else 0}
+               "share": round(inner / bare, 3) if bare else 0, "wireguard_go_gbit": beside,
+               "of_wireguard_go": round(inner / beside, 2) if beside else None}
 
 
 # a hub with many nodes

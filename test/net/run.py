@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Runs the tests of this folder in several processes at once, as they mostly wait, and prints the sum at the end.
 
-They use real time on a machine that others may use too: what fails beside the others is run once more, alone, and counts as
-it does then. Each such test is named in the output. What looks for wrong bytes gets no second chance.
+They use real time on a machine that others may use too: what fails beside the others is run again, alone, up to twice, and
+counts as it does then. Each such test is named in the output. What looks for wrong bytes gets no second chance.
 
     run.py [-jN] [arguments of pytest]...
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 WORKERS = 4
 AGAIN_MAX = 8  # more than these are no accident
+CHANCES = 2
 NEVER_AGAIN = re.compile(r"test_(lies|conflict|resume|metalink|no_ranges|pipe)\.py")  # a wrong byte now and then is a wrong byte
 COUNTED = ("passed", "failed", "errors", "skipped")
 
@@ -38,18 +39,20 @@ def failures(output):
     return [m.split(" - ")[0] for m in re.findall(r"^(?:FAILED|ERROR) (.*)$", output, re.M)]
 
 
-def alone(names, args):
-    """Runs the tests again, one after the other; returns what failed twice."""
+def passes(name, args):
+    """Runs one test again, by itself."""
     here = Path(__file__).resolve().parent
-    twice = 0
-    for name in names:
-        path, _, case = name.partition("::")
-        command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *args,
-                   "%s::%s" % (here / Path(path).name, case) if case else str(here / Path(path).name)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
-        print("again, alone: %s: %s" % (name, "passed" if done.returncode == 0 else done.stdout), flush=True)
-        twice += done.returncode != 0
-    return twice
+    path, _, case = name.partition("::")
+    command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *args,
+               "%s::%s" % (here / Path(path).name, case) if case else str(here / Path(path).name)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    print("again, alone: %s: %s" % (name, "passed" if done.returncode == 0 else done.stdout), flush=True)
+    return done.returncode == 0
+
+
+def still_failing(names, args):
+    """How many of the tests pass in none of their chances."""
+    return sum(bool(NEVER_AGAIN.search(name)) or not any(passes(name, args) for _ in range(CHANCES)) for name in names)
 
 
 def main():
@@ -72,11 +75,10 @@ def main():
     sums = [sum(c) for c in zip(*map(counts, outputs))]
     failed = [name for output in outputs for name in failures(output)]
     chosen = any(Path(a.partition("::")[0]).exists() for a in options)
-    final = any(NEVER_AGAIN.search(name) for name in failed)
-    if 0 < len(failed) <= AGAIN_MAX and not chosen and not final:
-        twice = alone(failed, options)
-        sums = [sums[0] + len(failed) - twice, twice, 0, sums[3]]
-        codes = [int(twice > 0)]
+    if 0 < len(failed) <= AGAIN_MAX and not chosen:
+        still = still_failing(failed, options)
+        sums = [sums[0] + len(failed) - still, still, 0, sums[3]]
+        codes = [int(still > 0)]
     else:
         codes = [process.returncode for process in running]
     words = ["%d %s" % (n, name) for n, name in zip(sums, COUNTED) if n or name in ("passed", "failed")]

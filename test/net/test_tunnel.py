@@ -389,6 +389,7 @@ def test_join_overwrites_nothing(tunnel, plait):
 # several uplinks
 
 
+@pytest.mark.pace
 def test_one_connection_over_three_uplinks(tunnel):
     t = tunnel(THREE).start()
     start = time.monotonic()
@@ -472,6 +473,7 @@ def test_a_backup_waits_until_it_is_needed(tunnel):
     assert sent(t.status(), 1, "down") > 1_000_000
 
 
+@pytest.mark.pace
 def test_a_backup_helps_where_the_others_are_full(tunnel):
     t = tunnel(["rate 4mbit rtt 10ms queue 100ms", FAST])
     t.write_node(uplinks=[t.uplink(1), t.uplink(2, "backup = yes")])
@@ -482,6 +484,7 @@ def test_a_backup_helps_where_the_others_are_full(tunnel):
         assert min(sent(t.status(), i, way) for i in range(2)) > 300_000, (way, t.status()["paths"])
 
 
+@pytest.mark.pace
 def test_fixed_weights_hold_in_their_direction(tunnel):
     t = tunnel([FAST, FAST])
     t.write_node(uplinks=[t.uplink(1, "weight = 5/1"), t.uplink(2, "weight = 1/5")])
@@ -494,6 +497,7 @@ def test_fixed_weights_hold_in_their_direction(tunnel):
     assert carried[0][0] > 2.5 * carried[0][1] and carried[1][1] > 2.5 * carried[1][0], carried
 
 
+@pytest.mark.pace
 def test_limits_hold_in_their_direction(tunnel):
     t = tunnel([FAST])
     t.write_node(uplinks=[t.uplink(1, "limit = 4M/8M")])
