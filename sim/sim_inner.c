@@ -286,6 +286,16 @@ static void keep_rtt(struct plait_sim_inner_run *r, double ms)
     r->rtt[r->rtt_n++] = ms;
 }
 
+/* What a socket holds whose reader needs a time for each. */
+static void wait_for_reader(struct plait_sim_inner_run *r, uint64_t now)
+{
+    double taken = (double)(now - r->last_came) / PLAIT_SIM_READ_NS;
+
+    r->waiting = (r->waiting > taken ? r->waiting - taken : 0) + 1;
+    if (r->waiting > r->result.waiting_most)
+        r->result.waiting_most = r->waiting;
+}
+
 static void deliver_datagram(struct plait_sim_inner_run *r, unsigned side, uint64_t now,
                              struct plait_reader *in, size_t len)
 {
@@ -319,6 +329,7 @@ static void deliver_datagram(struct plait_sim_inner_run *r, unsigned side, uint6
     }
     if (r->last_came > 0 && (double)(now - r->last_came) > r->result.silence_ms * 1e6)
         r->result.silence_ms = (double)(now - r->last_came) / 1e6;
+    wait_for_reader(r, now);
     r->last_came = now;
     keep_rtt(r, (double)(now - time) / 1e6);
 }

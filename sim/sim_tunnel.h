@@ -21,6 +21,7 @@
 #define PLAIT_SIM_UPLINK_OUTAGES    3
 #define PLAIT_SIM_TUNNEL_HEADERS    (20 + 8 + PLAIT_DATAGRAM_CLEAR_BYTES + PLAIT_DATAGRAM_TAG_BYTES)
 #define PLAIT_SIM_INNER_TCP_HEADERS 52
+#define PLAIT_SIM_READ_NS           20000.0 /* between two datagrams that a reader takes from its socket */
 
 enum plait_sim_outage_kind {
     PLAIT_SIM_CUT_SILENT,  /* nothing passes, nobody is told */
@@ -99,6 +100,7 @@ struct plait_sim_inner_result {
     double mbit_late;                        /* in the second half of that time, or from `late_ms` on */
     uint64_t out_of_order, duplicates;       /* UDP and PING */
     double silence_ms;                       /* longest time between two packets */
+    double waiting_most;                     /* datagrams that wait for their reader, at most */
     double rtt_ms_least, rtt_ms_median, rtt_ms_p95,
         rtt_ms_most;                       /* PING; TCP: least and smoothed at the end */
     uint64_t resent, timeouts, recoveries; /* TCP */

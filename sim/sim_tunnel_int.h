@@ -51,6 +51,7 @@ struct plait_sim_inner_run {
     uint32_t sent_n, high; /* UDP, PING: packets sent; one above the greatest that came */
     uint8_t *came;         /* UDP, PING: owns; a bit for each number */
     uint32_t came_room;
+    double waiting; /* for the reader, when the last one came */
     uint64_t last_came, started, ended, half_bytes, half_at;
     double *rtt; /* owns */
     uint32_t rtt_n, rtt_room;

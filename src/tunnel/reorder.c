@@ -1,8 +1,10 @@
 #include "reorder.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ip_parts.h"
 #include "units.h"
 
 #define NO_FLOW  UINT16_MAX
@@ -152,8 +154,25 @@ static void set_time(struct plait_reorder *r, struct plait_reorder_flow *f, uint
     r->deadline = plait_min_u64(r->deadline, f->give_up_at);
 }
 
-/* Delivers what is in order, and sets the time for what is not. */
-static void drain(struct plait_reorder *r, uint64_t now, uint16_t id)
+/* Whether one more may leave now. */
+static bool take_of_portion(struct plait_reorder_flow *f, uint64_t now)
+{
+    if (!f->portions)
+        return true;
+    if (now >= f->portion_at) {
+        bool soon = now - f->portion_at < PLAIT_REORDER_PORTION_NS;
+        f->portion = PLAIT_REORDER_PORTION + (soon ? f->came : 0);
+        f->portion_at = now + PLAIT_REORDER_PORTION_NS;
+        f->came = 0;
+    }
+    if (f->portion == 0)
+        return false;
+    f->portion--;
+    return true;
+}
+
+/* Delivers what is in order, all of it or a portion, and sets the time for what is not. */
+static void drain(struct plait_reorder *r, uint64_t now, uint16_t id, bool all)
 {
     struct plait_reorder_flow *f = &r->flows[id];
 
@@ -170,29 +189,41 @@ static void drain(struct plait_reorder *r, uint64_t now, uint16_t id)
             f->expected = p->flow_seq;
             at = slot(r, id, f->expected);
         }
+        if (!all && !take_of_portion(f, now)) {
+            f->lowest = f->expected;
+            set_time(r, f, f->portion_at);
+            return;
+        }
         f->expected = (f->expected + 1) & SEQ_MASK;
         deliver_held(r, now, at);
     }
     end_holding(r, id);
 }
 
-/* Gives up the gap in front of the first held packet. */
-static void give_up(struct plait_reorder *r, uint64_t now, uint16_t id)
+/* Gives up the gap in front of the first held packet, if there is one. */
+static void give_up(struct plait_reorder *r, uint64_t now, uint16_t id, bool all)
 {
     struct plait_reorder_flow *f = &r->flows[id];
 
     remember_skipped(r, id, f->expected, f->lowest);
     f->expected = f->lowest;
-    drain(r, now, id);
+    drain(r, now, id, all);
 }
 
 static void make_room(struct plait_reorder *r, uint64_t now)
 {
     while (r->holding != NO_FLOW && (r->held >= r->held_max || r->pool->spare_n == 0))
-        give_up(r, now, r->holding);
+        give_up(r, now, r->holding, true);
 }
 
 /* ---- arrivals ---- */
+
+static bool is_tcp(const struct plait_packet *p)
+{
+    struct plait_ip_parts parts;
+
+    return plait_ip_parts_find(p->data, p->len, &parts) == PLAIT_OK && parts.protocol == IPPROTO_TCP;
+}
 
 static void hold(struct plait_reorder *r, uint64_t now, const struct plait_datagram *d, uint64_t hold_ns)
 {
@@ -221,12 +252,14 @@ static void hold(struct plait_reorder *r, uint64_t now, const struct plait_datag
     if (f->held++ == 0) {
         begin_holding(r, d->flow);
         f->lowest = d->flow_seq;
+        f->portions = !is_tcp(p);
     } else if (ahead_of(d->flow_seq, f->expected) < ahead_of(f->lowest, f->expected)) {
         f->lowest = d->flow_seq;
     }
+    f->came++;
     set_time(r, f, p->at_ns);
     if (f->lowest == p->flow_seq && is_next(f, p))
-        drain(r, now, d->flow);
+        drain(r, now, d->flow, false);
 }
 
 static void recv_late(struct plait_reorder *r, uint64_t now, const struct plait_datagram *d)
@@ -243,7 +276,7 @@ static void recv_late(struct plait_reorder *r, uint64_t now, const struct plait_
 static void flush(struct plait_reorder *r, uint64_t now, uint16_t id)
 {
     while (r->flows[id].held > 0)
-        give_up(r, now, id);
+        give_up(r, now, id, true);
 }
 
 static void deliver_next(struct plait_reorder *r, uint64_t now, const struct plait_datagram *d)
@@ -253,7 +286,7 @@ static void deliver_next(struct plait_reorder *r, uint64_t now, const struct pla
     f->expected = (d->flow_seq + 1) & SEQ_MASK;
     deliver(r, now, d->body, d->body_len);
     if (f->held > 0)
-        drain(r, now, d->flow);
+        drain(r, now, d->flow, false);
 }
 
 void plait_reorder_recv(struct plait_reorder *r, uint64_t now, const struct plait_datagram *d,
@@ -265,6 +298,10 @@ void plait_reorder_recv(struct plait_reorder *r, uint64_t now, const struct plai
         make_room(r, now);
     uint32_t ahead = ahead_of(d->flow_seq, f->expected);
 
+    if (ahead == 0 && f->held > 0 && f->lowest == f->expected) {
+        r->duplicates++; /* of the first that waits for the next portion */
+        return;
+    }
     if (ahead >= SEQ_SIGN) {
         recv_late(r, now, d);
         return;
@@ -295,7 +332,7 @@ void plait_reorder_on_deadline(struct plait_reorder *r, uint64_t now)
     for (uint16_t id = r->holding; id != NO_FLOW; id = next) {
         next = r->flows[id].next;
         while (r->flows[id].held > 0 && r->flows[id].give_up_at <= now)
-            give_up(r, now, id);
+            give_up(r, now, id, false);
         if (r->flows[id].held > 0)
             r->deadline = plait_min_u64(r->deadline, r->flows[id].give_up_at);
     }
@@ -304,7 +341,7 @@ void plait_reorder_on_deadline(struct plait_reorder *r, uint64_t now)
 void plait_reorder_reset(struct plait_reorder *r, uint64_t now)
 {
     while (r->holding != NO_FLOW)
-        give_up(r, now, r->holding);
+        give_up(r, now, r->holding, true);
     for (uint32_t id = 0; id < PLAIT_DATAGRAM_FLOWS; id++)
         r->flows[id] = (struct plait_reorder_flow){0};
     memset(r->skipped, 0, PLAIT_REORDER_SKIPPED * sizeof(*r->skipped));

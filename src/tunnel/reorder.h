@@ -5,6 +5,10 @@
  *
  * A gap is given up when its time has come: `hold_ns` after the arrival of the packet behind it. What comes later
  * than that is delivered all the same, once.
+ *
+ * What has waited behind a gap leaves at once if it is TCP. Datagrams leave in portions, since their reader's socket
+ * may have room for less than a hundred: in each PLAIT_REORDER_PORTION_NS as many as came in the one before and
+ * PLAIT_REORDER_PORTION more.
  */
 #ifndef PLAIT_TUNNEL_REORDER_H
 #define PLAIT_TUNNEL_REORDER_H
@@ -16,15 +20,22 @@
 #include "err.h"
 #include "pool.h"
 
-#define PLAIT_REORDER_SKIPPED 4096u /* numbers given up that may still be delivered; a power of two */
+#define PLAIT_REORDER_SKIPPED    4096u /* numbers given up that may still be delivered; a power of two */
+#define PLAIT_REORDER_PORTION    16u
+#define PLAIT_REORDER_PORTION_NS 500000u
 
 struct plait_reorder_flow {
     uint32_t expected; /* u22 */
+    bool portions;     /* what is held is not TCP */
 
     uint32_t held;
     uint32_t lowest;     /* number of the first one held */
     uint16_t next, prev; /* among the flows that hold something */
-    uint64_t give_up_at;
+    uint64_t give_up_at; /* or when the next portion may leave */
+
+    uint64_t portion_at; /* end of this portion's time */
+    uint32_t portion;    /* may still leave in it */
+    uint32_t came;       /* in its time, of what had to wait */
 };
 
 struct plait_reorder {

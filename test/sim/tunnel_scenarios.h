@@ -19,6 +19,7 @@ struct tunnel_scenario {
     int lost;          /* most packets of that flow that may be lost; −1 = none */
     int disorder;      /* most that may come out of order; −1 = none */
     double udp_part;   /* least part of its packets that must arrive */
+    double waiting;    /* most of its packets that may wait for their reader */
     double split
         [PLAIT_SIM_UPLINKS_MAX]; /* parts of the sent bytes that go on each uplink, to 0.05; first 0 = any */
 };

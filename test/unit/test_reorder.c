@@ -12,6 +12,8 @@
 #define START PLAIT_S
 #define HOLD  (50 * PLAIT_MS)
 #define MASK  ((1u << 22) - 1)
+#define TCP   6
+#define UDP   17
 
 struct kit {
     struct plait_pool pool;
@@ -25,9 +27,8 @@ static void on_deliver(void *ctx, uint64_t now, const uint8_t *bytes, size_t len
     struct kit *k = ctx;
 
     (void)now;
-    assert_int_equal(len, 4);
-    assert_true(k->n < 4096);
-    memcpy(&k->got[k->n++], bytes, 4);
+    assert_true(len >= 4 && k->n < 4096);
+    memcpy(&k->got[k->n++], bytes + len - 4, 4);
 }
 
 static int set_up(void **state)
@@ -60,6 +61,17 @@ static void recv_back(struct kit *k, uint64_t now, uint16_t flow, uint32_t seq, 
 
     d.body = (const uint8_t *)&body;
     d.body_len = 4;
+    plait_reorder_recv(&k->r, now, &d, HOLD);
+}
+
+/* A packet of TCP, or of UDP. */
+static void recv_ip(struct kit *k, uint64_t now, uint8_t protocol, uint32_t seq)
+{
+    uint8_t body[44] = {0x45, [3] = sizeof(body), [9] = protocol};
+    struct plait_datagram d = {
+        .kind = PLAIT_DATAGRAM_DATA, .flow_seq = seq, .back = 1, .body = body, .body_len = sizeof(body)};
+
+    memcpy(body + 40, &seq, 4);
     plait_reorder_recv(&k->r, now, &d, HOLD);
 }
 
@@ -170,6 +182,53 @@ static void test_duplicates_are_dropped(void **state)
     assert_int_equal(k->r.duplicates, 3);
 }
 
+static void test_datagrams_that_waited_leave_in_portions(void **state)
+{
+    struct kit *k = *state;
+    uint64_t at = START + PLAIT_REORDER_PORTION_NS;
+
+    for (uint32_t i = 1; i <= 30; i++)
+        recv_ip(k, START, UDP, i);
+    recv_ip(k, START, UDP, 0);
+    assert_int_equal(k->n, 1 + PLAIT_REORDER_PORTION);
+    assert_int_equal(plait_reorder_deadline(&k->r), at);
+
+    recv_ip(k, START, UDP, k->n); /* there already */
+    recv_ip(k, START, UDP, 31);   /* behind those */
+    assert_int_equal(k->r.duplicates, 1);
+    assert_int_equal(k->n, 1 + PLAIT_REORDER_PORTION);
+    plait_reorder_on_deadline(&k->r, at - 1);
+    assert_int_equal(k->n, 1 + PLAIT_REORDER_PORTION);
+    plait_reorder_on_deadline(&k->r, at);
+    assert_int_equal(k->n, 32);
+    for (uint32_t i = 0; i < 32; i++)
+        assert_int_equal(k->got[i], i);
+    assert_int_equal(plait_reorder_deadline(&k->r), PLAIT_NEVER);
+}
+
+static void test_a_portion_is_more_where_more_comes(void **state)
+{
+    struct kit *k = *state;
+
+    recv_ip(k, START, UDP, 1);
+    recv_ip(k, START, UDP, 0);
+    assert_int_equal(k->n, 2);
+    for (uint32_t i = 3; i <= 27; i++)
+        recv_ip(k, START, UDP, i);
+    recv_ip(k, START + PLAIT_REORDER_PORTION_NS, UDP, 2);
+    assert_int_equal(k->n, 28);
+}
+
+static void test_tcp_that_waited_leaves_at_once(void **state)
+{
+    struct kit *k = *state;
+
+    for (uint32_t i = 1; i <= 30; i++)
+        recv_ip(k, START, TCP, i);
+    recv_ip(k, START, TCP, 0);
+    assert_int_equal(k->n, 31);
+}
+
 static void test_numbers_wrap(void **state)
 {
     struct kit *k = *state;
@@ -238,7 +297,8 @@ static void test_random_orders(void **state)
             recv_back(k, now, 0, base + (uint32_t)plait_prng_below(&g, 8), 1);
         }
     }
-    plait_reorder_on_deadline(&k->r, now + HOLD);
+    for (unsigned i = 0; i < 4; i++)
+        plait_reorder_on_deadline(&k->r, now + HOLD + i * PLAIT_REORDER_PORTION_NS);
     assert_int_equal(k->r.held, 0);
     uint32_t high = 0, late = 0;
     for (unsigned i = 0; i < k->n; i++) {
@@ -264,6 +324,9 @@ int main(void)
         T(test_what_is_never_to_come_is_not_waited_for),
         T(test_one_flow_does_not_hold_up_another),
         T(test_duplicates_are_dropped),
+        T(test_datagrams_that_waited_leave_in_portions),
+        T(test_a_portion_is_more_where_more_comes),
+        T(test_tcp_that_waited_leaves_at_once),
         T(test_numbers_wrap),
         T(test_full_buffers_give_up_the_oldest),
         T(test_without_holding_all_pass_once),
