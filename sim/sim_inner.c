@@ -21,10 +21,17 @@
 #define SYN_BYTES  60
 #define PING_BYTES 84
 #define UDP_BYTES  1000
+#define UDP_PORT   5004
+#define QUIC_BYTES 1228 /* of a packet that begins a connection (RFC 9000 section 14.1) */
 
 static unsigned other(unsigned side)
 {
     return 1 - side;
+}
+
+static bool is_tcp(const struct plait_sim_inner_run *r)
+{
+    return r->config->kind == PLAIT_SIM_INNER_CUBIC || r->config->kind == PLAIT_SIM_INNER_BBR;
 }
 
 /* ---- headers ---- */
@@ -69,7 +76,7 @@ static void begin(struct plait_writer *w, uint8_t *bytes, const struct plait_sim
         write_ipv6(w, side, protocol, len);
     else
         write_ipv4(w, side, protocol, len);
-    uint16_t mine = (uint16_t)(PORT_BASE + r->id), theirs = 443;
+    uint16_t mine = (uint16_t)(PORT_BASE + r->id), theirs = r->config->quic || is_tcp(r) ? 443 : UDP_PORT;
 
     if (protocol != PROTO_ICMP) {
         plait_write_u16(w, side == r->sender ? mine : theirs);
@@ -86,15 +93,17 @@ static void send_tcp(struct plait_sim_inner_run *r, unsigned side, uint8_t flags
                      const struct plait_sim_ack *ack)
 {
     uint8_t bytes[PACKET_MAX];
-    size_t len = (flags & TCP_SYN ? SYN_BYTES : HEADERS) + payload;
+    size_t len = flags & TCP_SYN ? r->config->quic ? QUIC_BYTES : SYN_BYTES : HEADERS + payload;
     struct plait_writer w;
 
-    begin(&w, bytes, r, side, PROTO_TCP, len);
+    begin(&w, bytes, r, side, r->config->quic ? PROTO_UDP : PROTO_TCP, len);
+    if (r->config->quic)
+        plait_write_u32(&w, (uint32_t)(len - 20) << 16); /* length and checksum */
     plait_write_u32(&w, id);
     plait_write_u32(&w, ack != NULL ? ack->next : 0);
     plait_write_u16(&w, (uint16_t)((flags & TCP_SYN ? 10 : 8) << 12 | flags));
-    plait_write_u16(&w, 0);
-    plait_write_u32(&w, 0);
+    if (!r->config->quic)
+        plait_write_bytes(&w, (const uint8_t[6]){0}, 6); /* window, checksum, urgent pointer */
     plait_write_u32(&w, ack != NULL ? ack->log : 0);
     plait_write_u64(&w, ack != NULL ? ack->limit : 0);
     plait_sim_tunnel_emit(r->tunnel, side, bytes, len);
@@ -169,12 +178,14 @@ static void count_tcp(struct plait_sim_inner_run *r, uint64_t now, uint32_t id, 
 static void deliver_tcp(struct plait_sim_inner_run *r, unsigned side, uint64_t now, struct plait_reader *in,
                         size_t len)
 {
+    if (r->config->quic)
+        (void)plait_read_u32(in);
     uint32_t id = plait_read_u32(in);
     struct plait_sim_ack ack = {.next = plait_read_u32(in)};
     uint16_t flags = plait_read_u16(in);
 
-    (void)plait_read_u16(in);
-    (void)plait_read_u32(in);
+    if (!r->config->quic)
+        (void)plait_read_bytes(in, 6);
     ack.log = plait_read_u32(in);
     ack.limit = plait_read_u64(in);
     if (flags & TCP_SYN) {
@@ -336,11 +347,6 @@ static void deliver_datagram(struct plait_sim_inner_run *r, unsigned side, uint6
 
 /* ---- life ---- */
 
-static bool is_tcp(const struct plait_sim_inner_run *r)
-{
-    return r->config->kind == PLAIT_SIM_INNER_CUBIC || r->config->kind == PLAIT_SIM_INNER_BBR;
-}
-
 static void on_timer(void *ctx, uint64_t now)
 {
     struct plait_sim_inner_run *r = ctx;
@@ -396,7 +402,7 @@ void plait_sim_inner_deliver(struct plait_sim_tunnel *t, unsigned side, uint64_t
     (void)plait_read_bytes(&in, header);
     uint16_t from = plait_read_u16(&in), to = plait_read_u16(&in);
     uint8_t protocol = len > header ? bytes[ipv6 ? 6 : 9] : 0;
-    uint16_t port = protocol == PROTO_ICMP || from == 443 ? to : from;
+    uint16_t port = protocol == PROTO_ICMP || from < PORT_BASE ? to : from;
     unsigned id = (unsigned)port - PORT_BASE;
 
     if (id >= PLAIT_SIM_INNER_MAX || !t->row->inner[id].used) {
@@ -406,7 +412,7 @@ void plait_sim_inner_deliver(struct plait_sim_tunnel *t, unsigned side, uint64_t
     plait_sim_events_note(t->events, (uint64_t)side << 32 | (uint64_t)port << 16 | len);
     struct plait_sim_inner_run *r = &t->inner[id];
 
-    if (protocol == PROTO_TCP)
+    if (is_tcp(r))
         deliver_tcp(r, side, now, &in, len);
     else
         deliver_datagram(r, side, now, &in, len);

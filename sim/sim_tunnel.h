@@ -74,6 +74,7 @@ struct plait_sim_inner {
     double every_ms;          /* PING, UDP instead of mbit */
     unsigned size;            /* UDP and PING: bytes of the IP packet; 0 = 1000, 84 */
     double bytes;             /* TCP: to be sent; 0 = without end */
+    bool quic;                /* TCP's congestion control and repair, in UDP */
     bool ipv6;                /* UDP, PING */
 };
 

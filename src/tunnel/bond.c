@@ -186,7 +186,7 @@ int plait_bond_push(struct plait_bond *b, uint64_t now, struct plait_packet *pac
     }
     packet->flags =
         (uint8_t)((inner.urgent ? PLAIT_PACKET_URGENT : 0) | (inner.pure_ack ? PLAIT_PACKET_PURE_ACK : 0) |
-                  (inner.ecn ? PLAIT_PACKET_ECN : 0) | (inner.tcp && !inner.pure_ack ? PLAIT_PACKET_TCP : 0));
+                  (inner.ecn ? PLAIT_PACKET_ECN : 0) | (inner.carries ? PLAIT_PACKET_CARRIES : 0));
     b->pushed++;
     b->pushed_bytes += packet->len;
     plait_queue_push(&b->queue, now, packet, (uint16_t)(inner.hash % PLAIT_QUEUE_FLOWS));

@@ -125,7 +125,7 @@ struct plait_bond {
     uint32_t feedback_turn;
     uint64_t send_at;    /* when the scheduler has something to send next */
     uint64_t late_ns;    /* of this round of polls: so late it began */
-    uint64_t even_ns;    /* TCP waits at least so long at the entrance, see feedback.c */
+    uint64_t even_ns;    /* data of TCP and QUIC wait at least so long at the entrance, see feedback.c */
     uint64_t whole_free; /* pacer of the limit of the whole */
     bool receiving;
     uint64_t clock_base; /* see plait_arrivals_on_datagram */

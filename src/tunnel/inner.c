@@ -2,15 +2,17 @@
 
 #include <string.h>
 
-#define PROTO_ICMP  1
-#define PROTO_TCP   6
-#define PROTO_UDP   17
-#define PROTO_ICMP6 58
-#define PORT_DNS    53
-#define TCP_SYN     0x02
-#define TCP_FIN_RST 0x05
-#define ECN_MASK    0x03
-#define URGENT_MAX  300 /* bytes; a ping of more is bulk */
+#define PROTO_ICMP   1
+#define PROTO_TCP    6
+#define PROTO_UDP    17
+#define PROTO_ICMP6  58
+#define PORT_DNS     53
+#define PORT_QUIC    443
+#define QUIC_ACK_MAX 108 /* no more than a header, a tag and the ranges of an acknowledgement */
+#define TCP_SYN      0x02
+#define TCP_FIN_RST  0x05
+#define ECN_MASK     0x03
+#define URGENT_MAX   300 /* bytes; a ping of more is bulk */
 
 /* Where the parts of a packet are. */
 struct layout {
@@ -85,9 +87,20 @@ static void look_tcp(const struct layout *l, struct plait_inner *out)
     size_t header = (size_t)(l->transport[12] >> 4) * 4;
     uint8_t flags = l->transport[13];
 
-    out->tcp = true;
     out->urgent = (flags & TCP_SYN) != 0;
     out->pure_ack = header >= l->transport_len && (flags & (TCP_SYN | TCP_FIN_RST)) == 0;
+    out->carries = !out->pure_ack;
+}
+
+static bool is_of_port(const struct layout *l, uint16_t port)
+{
+    return get_u16(l->transport) == port || get_u16(l->transport + 2) == port;
+}
+
+static void look_udp(const struct layout *l, struct plait_inner *out)
+{
+    out->urgent = is_of_port(l, PORT_DNS);
+    out->carries = is_of_port(l, PORT_QUIC) && l->transport_len > QUIC_ACK_MAX;
 }
 
 int plait_inner_parse(const uint8_t *b, size_t len, uint64_t seed, struct plait_inner *out)
@@ -104,7 +117,7 @@ int plait_inner_parse(const uint8_t *b, size_t len, uint64_t seed, struct plait_
     if (l.protocol == PROTO_TCP)
         look_tcp(&l, out);
     else if (l.protocol == PROTO_UDP && ports)
-        out->urgent = get_u16(l.transport) == PORT_DNS || get_u16(l.transport + 2) == PORT_DNS;
+        look_udp(&l, out);
     else if (l.protocol == PROTO_ICMP || l.protocol == PROTO_ICMP6)
         out->urgent = len <= URGENT_MAX;
     return PLAIT_OK;

@@ -14,8 +14,8 @@ struct plait_inner {
     uint32_t hash; /* of addresses, protocol and ports; of fragments and unknown protocols without ports */
     bool urgent;   /* begins something or answers: SYN, DNS, ICMP; worth being sent twice */
     bool pure_ack; /* TCP without data */
-    bool tcp;
-    bool ecn; /* ECT(0), ECT(1) or CE: may be marked instead of dropped */
+    bool carries;  /* data under a congestion control that learns from round trips: TCP, QUIC */
+    bool ecn;      /* ECT(0), ECT(1) or CE: may be marked instead of dropped */
 };
 
 /* PLAIT_ERR_FORMAT for what is no whole IP packet of `len` bytes. `seed` mixes the hash, so that nobody outside

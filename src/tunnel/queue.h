@@ -26,11 +26,11 @@ enum plait_packet_flag {
     PLAIT_PACKET_URGENT = 1,
     PLAIT_PACKET_PURE_ACK = 2,
     PLAIT_PACKET_ECN = 4,
-    PLAIT_PACKET_AHEAD = 8,    /* sent before others of its flow */
-    PLAIT_PACKET_ARRIVED = 16, /* some copy of it has */
-    PLAIT_PACKET_AGAIN = 32,   /* waits to be sent again */
-    PLAIT_PACKET_NEW = 64,     /* of a flow that has been quiet */
-    PLAIT_PACKET_TCP = 128,    /* with data */
+    PLAIT_PACKET_AHEAD = 8,     /* sent before others of its flow */
+    PLAIT_PACKET_ARRIVED = 16,  /* some copy of it has */
+    PLAIT_PACKET_AGAIN = 32,    /* waits to be sent again */
+    PLAIT_PACKET_NEW = 64,      /* of a flow that has been quiet */
+    PLAIT_PACKET_CARRIES = 128, /* data of TCP or QUIC */
 };
 
 struct plait_queue_flow {

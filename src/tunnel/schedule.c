@@ -141,7 +141,7 @@ static uint64_t slack_ns(const struct candidate *c, unsigned n, int64_t best)
 
 static uint64_t even_ns(const struct plait_bond *b, const struct plait_packet *head)
 {
-    return head->flags & PLAIT_PACKET_TCP ? b->even_ns : 0;
+    return head->flags & PLAIT_PACKET_CARRIES ? b->even_ns : 0;
 }
 
 /* For a path that is later by what it takes to send `depth` bytes: a packet from about there, or as near as there is. */

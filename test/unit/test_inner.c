@@ -124,6 +124,37 @@ static void test_what_is_urgent(void **state)
     assert_false(in.urgent);
 }
 
+static bool carries(const uint8_t *bytes, size_t len)
+{
+    struct plait_inner in;
+
+    assert_int_equal(plait_inner_parse(bytes, len, SEED, &in), PLAIT_OK);
+    return in.carries;
+}
+
+static void test_what_carries_a_stream(void **state)
+{
+    uint8_t b[400];
+
+    (void)state;
+    make4(b, 60, 6, 1000, 80);
+    b[32] = 0xa0;
+    b[33] = 0x10;
+    assert_false(carries(b, 60)); /* acknowledges, no more */
+    b[33] = 0x02;
+    assert_true(carries(b, 60)); /* its round trip is remembered */
+    make4(b, 400, 17, 1000, 443);
+    assert_true(carries(b, 400));
+    make6(b, 400, 17, 443, 1000);
+    assert_true(carries(b, 400));
+    make4(b, 70, 17, 1000, 443);
+    assert_false(carries(b, 70));
+    make4(b, 400, 17, 1000, 444);
+    assert_false(carries(b, 400));
+    make4(b, 400, 1, 0x0800, 443);
+    assert_false(carries(b, 400));
+}
+
 static void test_what_is_no_packet(void **state)
 {
     uint8_t b[100] = {0};
@@ -196,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_flows_are_told_apart),
         cmocka_unit_test(test_fragments_of_a_packet_share_a_flow),
         cmocka_unit_test(test_what_is_urgent),
+        cmocka_unit_test(test_what_carries_a_stream),
         cmocka_unit_test(test_what_is_no_packet),
         cmocka_unit_test(test_short_transport_headers_are_not_read),
         cmocka_unit_test(test_ecn_is_seen_and_marked),
