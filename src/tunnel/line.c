@@ -32,6 +32,9 @@
 #define CREDIT        (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
 #define LATE          (12 * PLAIT_MS) /* or so much, where it is known that packets were kept waiting */
 #define ARRIVED_LEAST 0.1
+#define TRAIN_BYTES   500.0 /* what is greater and no traffic is part of a train: what it loses says nothing */
+#define TRAIN_PAUSE   (5 * PLAIT_S)
+#define LOST_LATELY   (100 * PLAIT_MS)
 #define PUT_OFF       (100 * PLAIT_MS)
 #define FALL          0.8 /* a rate that falls by so much is doubted */
 #define FALL_PAUSE    (100 * PLAIT_MS)
@@ -238,7 +241,7 @@ void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bo
     l->spoke_at = s->mute ? l->spoke_at : now;
     if (data || l->rate.measured) /* trains in the beginning are bursts */
         advance(l, now, s->wants ? LATE : CREDIT, plait_time_to_carry(bytes, pace));
-    if (!s->owner) /* what they had while nobody else wanted it does not count */
+    if (!s->owner && data) /* what they had while nobody else wanted it does not count */
         l->guest_free = plait_min_u64(plait_max_u64(l->guest_free, plait_since(now, CREDIT)) +
                                           plait_time_to_carry(bytes, floor_of(s) * pace),
                                       now + plait_time_to_carry(QUANTUM, floor_of(s) * pace));
@@ -246,6 +249,8 @@ void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bo
     count(&s->user->served, now, bytes);
     if (data)
         plait_rate_on_send(&l->rate, now, l->sent);
+    else if (bytes > TRAIN_BYTES)
+        l->rate.since = l->sent;
 }
 
 /* ---- hearing ---- */
@@ -259,6 +264,16 @@ static void repace(struct plait_line *l, uint64_t now, double before)
         l->next_free = now + (uint64_t)((double)(l->next_free - now) * before / after);
 }
 
+bool plait_line_may_train(struct plait_line_seat *s, uint64_t now)
+{
+    struct plait_line *l = s->line;
+
+    if (l->rate.measured || (l->trained_at != 0 && plait_since(now, l->trained_at) < TRAIN_PAUSE))
+        return false;
+    l->trained_at = now;
+    return true;
+}
+
 void plait_line_on_train(struct plait_line_seat *s, uint64_t now, double rate)
 {
     double before = plait_rate_pace(&s->line->rate);
@@ -267,16 +282,18 @@ void plait_line_on_train(struct plait_line_seat *s, uint64_t now, double rate)
     repace(s->line, now, before);
 }
 
-static void count_losses(struct plait_line_seat *s, const struct plait_line_report *r)
+static void count_losses(struct plait_line_seat *s, uint64_t now, const struct plait_line_report *r)
 {
     double lost = (r->sent - s->sent) - (r->arrived - s->arrived);
 
-    if (s->marked) {
+    if (s->marked && s->line_sent >= s->line->rate.since) {
+        s->line->lost_at = lost > 0 ? now : s->line->lost_at;
         s->span_sent += r->sent - s->sent;
         s->span_lost += lost;
         s->line->lost += plait_line_is_apart(s) ? 0 : lost;
     }
     s->marked = true;
+    s->line_sent = r->line_sent;
     s->sent = r->sent;
     s->arrived = r->arrived;
 }
@@ -336,9 +353,12 @@ static void judge(struct plait_line_seat *s, uint64_t now, const struct plait_li
     s->span_sent = s->span_lost = 0;
 }
 
-/* Losses are heard of later than arrivals, many at a time: they are spread over what comes next. */
-static void count_arrivals(struct plait_line *l, double line_sent)
+/* Losses are heard of later than arrivals, many at a time: they are spread over what comes next; but what was lost
+ * before a pause (trains, in the beginning) says nothing of what is sent after it. */
+static void count_arrivals(struct plait_line *l, uint64_t now, double line_sent)
 {
+    if (plait_since(now, l->lost_at) > plait_max_u64(LOST_LATELY, 2 * l->rate.rtt_ns))
+        l->lost = plait_min_d(l->lost, l->heard - l->arrived);
     double least = l->arrived + ARRIVED_LEAST * (line_sent - l->heard), arrived = line_sent - l->lost;
 
     l->arrived = l->heard > 0 && arrived < least ? least : arrived;
@@ -350,7 +370,7 @@ void plait_line_on_report(struct plait_line_seat *s, uint64_t now, const struct 
     uint64_t arrival = r->sent_ns + delayed(s, now, r->took_ns);
     double before = plait_rate_pace(&l->rate);
 
-    count_losses(s, r);
+    count_losses(s, now, r);
     judge(s, now, r);
     if (plait_line_is_apart(s))
         return;
@@ -359,7 +379,7 @@ void plait_line_on_report(struct plait_line_seat *s, uint64_t now, const struct 
     if (r->line_sent <= l->heard)
         return; /* somebody has told of later ones */
     l->arrival_ns = plait_max_u64(arrival, l->arrival_ns);
-    count_arrivals(l, r->line_sent);
+    count_arrivals(l, now, r->line_sent);
     struct plait_rate_sample sample = {.arrival_ns = l->arrival_ns,
                                        .sent_ns = r->sent_ns,
                                        .sent = r->line_sent,

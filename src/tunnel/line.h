@@ -21,7 +21,8 @@ struct plait_line_seat;
 struct plait_line {
     struct plait_rate rate;
     double sent;                   /* bytes, by all */
-    double lost;                   /* of them, as far as is known */
+    double lost;                   /* of them, as far as is known, and not too long ago: */
+    uint64_t lost_at;              /* when losses were told of last */
     double heard;                  /* `sent` of the newest datagram that a report has told of */
     uint64_t arrival_ns;           /* when that came, see line.c */
     double arrived;                /* of all up to it, as far as was known */
@@ -30,6 +31,7 @@ struct plait_line {
     uint64_t guest_free;           /* and that of what guests get in any case */
     double unheard;                /* bytes that mute seats have sent since another one has sent something, */
     uint64_t spoke_at;             /* and when that was */
+    uint64_t trained_at;           /* when somebody was let try it with trains */
     struct plait_line_seat *seats; /* borrows: a list */
 };
 
@@ -55,7 +57,7 @@ struct plait_line_seat {
     uint64_t wanted_at;           /* when that was last so */
     struct plait_line_count used; /* here */
     bool marked;                  /* of what was sent and arrived, these were told last */
-    double sent, arrived;
+    double sent, arrived, line_sent;
     int64_t base[2]; /* least delays of single datagrams, of the present seconds and those before */
     uint64_t base_since;
     /* what is told of it in a span of time, and was told in the last one */
@@ -106,6 +108,8 @@ void plait_line_note(struct plait_line_seat *s, uint64_t now, bool has_more, uin
 uint64_t plait_line_sound_at(const struct plait_line_seat *s);
 /* The seat has sent so much; `data` where it counts as somebody's traffic. */
 void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bool data);
+/* Whether this seat is to try what the line carries with a train: one of them does, as long as nothing better is known. */
+bool plait_line_may_train(struct plait_line_seat *s, uint64_t now);
 void plait_line_on_train(struct plait_line_seat *s, uint64_t now, double rate);
 void plait_line_on_report(struct plait_line_seat *s, uint64_t now, const struct plait_line_report *r);
 

@@ -300,7 +300,8 @@ static void come_up(struct plait_bond *b, uint64_t now, struct plait_path *p)
     p->state = PLAIT_BOND_PATH_UP;
     p->probes_open = 0;
     p->probe_at = now + pause_ns(p, now);
-    if (first && p->trains == 0 && p->config.rate_hint <= 0)
+    if (first && p->trains == 0 && p->config.rate_hint <= 0 &&
+        (p->seat.line == NULL || plait_line_may_train(&p->seat, now)))
         plait_probe_train(p);
     (void)b;
 }
