@@ -393,6 +393,8 @@ void plait_queue_renumber(struct plait_queue *q)
 {
     for (uint32_t id = 0; id < PLAIT_QUEUE_FLOWS; id++) {
         struct plait_queue_flow *f = &q->flows[id];
+        if (f->last_in == 0)
+            continue; /* never used: its memory is not touched */
         f->seq_next = 0;
         for (struct plait_packet *p = f->head; p != NULL; p = p->next)
             p->flow_seq = f->seq_next++;

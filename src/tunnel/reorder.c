@@ -294,6 +294,7 @@ void plait_reorder_recv(struct plait_reorder *r, uint64_t now, const struct plai
 {
     struct plait_reorder_flow *f = &r->flows[d->flow];
 
+    r->used = true;
     if (r->held >= r->held_max || r->pool->spare_n == 0)
         make_room(r, now);
     uint32_t ahead = ahead_of(d->flow_seq, f->expected);
@@ -340,6 +341,9 @@ void plait_reorder_on_deadline(struct plait_reorder *r, uint64_t now)
 
 void plait_reorder_reset(struct plait_reorder *r, uint64_t now)
 {
+    if (!r->used)
+        return;
+    r->used = false;
     while (r->holding != NO_FLOW)
         give_up(r, now, r->holding, true);
     for (uint32_t id = 0; id < PLAIT_DATAGRAM_FLOWS; id++)

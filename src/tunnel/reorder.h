@@ -46,6 +46,7 @@ struct plait_reorder {
     uint32_t held, held_max, held_peak;
     uint16_t holding;  /* first flow that holds something, or UINT16_MAX */
     uint64_t deadline; /* no flow gives up before */
+    bool used;         /* something has come: else no memory need be touched to begin anew */
     uint64_t *skipped; /* owns: PLAIT_REORDER_SKIPPED; flow and number plus 1, 0 = none */
     void (*deliver)(void *ctx, uint64_t now, const uint8_t *bytes, size_t len);
     void *ctx;
