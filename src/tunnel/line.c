@@ -11,7 +11,8 @@
  * Who is next. One pacer gives what the line carries. Its owner's traffic goes first; of the others the user who
  * was given least lately, on all lines together: who has a line of his own has less of the others', until all have the
  * same. Nobody waits for one who does not want the line: a seat counts as wanting while its user, when last asked,
- * had packets left and was not allowed to send here. Guests get FLOOR (carried ones: FLOOR_CARRIED) of the line in any case.
+ * had packets left and was not allowed to send here. Guests get FLOOR of the line in any case;
+ * carried ones FLOOR_CARRIED in small packets, FLOOR_BULK in others.
  *
  * Somebody may have a narrower place on his way than the line, be it the air of his room. He would take the line's
  * estimate down with him; so who waits for long, or waits and loses, where others do not, paces himself for a while, and
@@ -29,6 +30,8 @@
 
 #define FLOOR         0.02
 #define FLOOR_CARRIED 0.08 /* where it is not known whose, and of what: acknowledgements have to pass */
+#define FLOOR_BULK    0.035
+#define SMALL_BYTES   300.0
 #define CREDIT        (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
 #define LATE          (12 * PLAIT_MS) /* or so much, where it is known that packets were kept waiting */
 #define ARRIVED_LEAST 0.1
@@ -230,6 +233,18 @@ static void advance(struct plait_line *l, uint64_t now, uint64_t credit, uint64_
     l->next_free = plait_add_sat(from, carry);
 }
 
+/* What they had while nobody else wanted it does not count. What is carried in great packets is no acknowledgement. */
+static void charge_guest(struct plait_line_seat *s, uint64_t now, double bytes, double pace)
+{
+    struct plait_line *l = s->line;
+    double bulk = s->mute ? FLOOR_CARRIED / FLOOR_BULK : 1, floor = floor_of(s) * pace;
+    double cost = bytes > SMALL_BYTES ? bulk * bytes : bytes;
+
+    l->guest_free = plait_min_u64(plait_max_u64(l->guest_free, plait_since(now, CREDIT)) +
+                                      plait_time_to_carry(cost, floor),
+                                  now + plait_time_to_carry(bulk * QUANTUM, floor));
+}
+
 void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bool data)
 {
     struct plait_line *l = s->line;
@@ -241,10 +256,8 @@ void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bo
     l->spoke_at = s->mute ? l->spoke_at : now;
     if (data || l->rate.measured) /* trains in the beginning are bursts */
         advance(l, now, s->wants ? LATE : CREDIT, plait_time_to_carry(bytes, pace));
-    if (!s->owner && data) /* what they had while nobody else wanted it does not count */
-        l->guest_free = plait_min_u64(plait_max_u64(l->guest_free, plait_since(now, CREDIT)) +
-                                          plait_time_to_carry(bytes, floor_of(s) * pace),
-                                      now + plait_time_to_carry(QUANTUM, floor_of(s) * pace));
+    if (!s->owner && data)
+        charge_guest(s, now, bytes, pace);
     count(&s->used, now, bytes);
     count(&s->user->served, now, bytes);
     if (data)
@@ -255,12 +268,15 @@ void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bo
 
 /* ---- hearing ---- */
 
-/* The pace was `before`: what the pacer still waits for is waited for at the new one. */
+/* The pace was `before`: what the pacer still waits for is waited for at the new one. What was not used at a greater
+ * one is not made good: a queue is to go. */
 static void repace(struct plait_line *l, uint64_t now, double before)
 {
     double after = plait_rate_pace(&l->rate);
 
-    if (l->next_free > now && after > before && after > 0)
+    if (after < before)
+        l->next_free = plait_max_u64(l->next_free, now);
+    else if (l->next_free > now && after > before)
         l->next_free = now + (uint64_t)((double)(l->next_free - now) * before / after);
 }
 
