@@ -16,6 +16,8 @@
 #define FIRST_RATE     125000.0
 #define POOL_PACKETS   8192u
 
+#define SAY_NS PLAIT_S /* how often a terminal says what it has upward */
+
 #define FORWARD_PACKETS 512u
 #define FORWARD_ROOM    1500u
 
@@ -38,6 +40,14 @@ struct guest {
     struct plait_sim_route beyond; /* the line alone */
 };
 
+/* What a terminal tells the forwarders. */
+struct speaker {
+    struct village *village;
+    unsigned terminal;
+    uint64_t arrived_bytes;
+    struct plait_sim_event timer;
+};
+
 struct village {
     const struct plait_sim_village_row *row;
     struct plait_sim_events events;
@@ -50,6 +60,7 @@ struct village {
     struct plait_sim_tunnel_result *results;            /* owns */
     struct forwarder forwarders[PLAIT_SIM_UPLINKS_MAX]; /* of each line that has an owner */
     struct guest (*guests)[PLAIT_SIM_UPLINKS_MAX];      /* owns: of each terminal */
+    struct speaker *speakers;                           /* owns: for each terminal */
     struct plait_sim_event tell;
     const struct plait_sim_tunnel_story *story;
 };
@@ -185,6 +196,36 @@ static void make_guest(struct village *v, unsigned terminal, unsigned line)
     t->via[PLAIT_SIM_NODE][line] = &g->sink;
 }
 
+/* What it has sent over all lines in the last second, so that those who carry for it know what it has elsewhere. */
+static void on_say(void *ctx, uint64_t now)
+{
+    struct speaker *s = ctx;
+    struct village *v = s->village;
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < v->lines; i++) {
+        struct plait_bond_path_info p;
+        plait_bond_path_get(v->tunnels[s->terminal].end[PLAIT_SIM_NODE].bond, now, i, &p);
+        bytes += p.arrived_bytes;
+    }
+    for (unsigned i = 0; i < v->lines; i++)
+        if (v->forwarders[i].fair != NULL)
+            plait_fair_told(v->forwarders[i].fair, now, s->terminal,
+                            (double)(bytes - s->arrived_bytes) / plait_to_s(SAY_NS));
+    s->arrived_bytes = bytes;
+    plait_sim_event_set(&v->events, &s->timer, now + SAY_NS);
+}
+
+static void make_speakers(struct village *v)
+{
+    for (unsigned n = 0; n < v->row->terminals && !v->row->apart; n++) {
+        struct speaker *s = &v->speakers[n];
+        *s = (struct speaker){.village = v, .terminal = n};
+        plait_sim_event_init(&s->timer, on_say, s);
+        plait_sim_event_set(&v->events, &s->timer, v->events.now + SAY_NS * (n + 1) / v->row->terminals);
+    }
+}
+
 static void make_forwarders(struct village *v)
 {
     for (unsigned n = 0; n < v->row->terminals; n++)
@@ -202,6 +243,7 @@ static void end_forwarders(struct village *v)
         plait_line_done(&v->forwarders[i].known);
     }
     free(v->guests);
+    free(v->speakers);
 }
 
 static void share_lines(struct village *v, unsigned n)
@@ -248,6 +290,7 @@ static void lay(struct village *v)
     while (v->lines < PLAIT_SIM_UPLINKS_MAX && v->row->line[v->lines].mbit > 0)
         v->lines++;
     v->guests = plait_sim_mem_new(count, sizeof(*v->guests));
+    v->speakers = plait_sim_mem_new(count, sizeof(*v->speakers));
     v->rows = plait_sim_mem_new(count, sizeof(*v->rows));
     v->tunnels = plait_sim_mem_new(count, sizeof(*v->tunnels));
     v->results = plait_sim_mem_new(count, sizeof(*v->results));
@@ -264,6 +307,7 @@ static void lay(struct village *v)
         share_lines(v, n);
     }
     make_forwarders(v);
+    make_speakers(v);
     for (unsigned n = 0; n < count; n++)
         plait_sim_tunnel_wake(&v->tunnels[n]);
 }

@@ -421,6 +421,7 @@ void plait_bond_path_get(const struct plait_bond *b, uint64_t now, unsigned path
         .reordering = came > 0 ? (double)a->late_packets / (double)came : 0,
         .mtu = p->mtu,
         .sent_bytes = (uint64_t)p->sent,
+        .arrived_bytes = p->reported_bytes,
         .sent_packets = p->sent_packets,
         .received_bytes = a->bytes + a->packets * p->config.overhead,
         .received_packets = a->packets,

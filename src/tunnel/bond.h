@@ -91,6 +91,7 @@ struct plait_bond_path_info {
     double reordering; /* part of what came that came late */
     uint16_t mtu;      /* greatest IP packet known to pass */
     uint64_t sent_bytes, sent_packets, received_bytes, received_packets, lost_packets, again_packets;
+    uint64_t arrived_bytes; /* of what was sent, as far as is known; without the line's overhead */
 };
 
 struct plait_bond_info {

@@ -37,6 +37,7 @@ struct plait_community {
     struct plait_announce_uplink uplinks[PLAIT_ANNOUNCE_UPLINKS_MAX];
     size_t uplink_count;
     uint16_t hub_port;
+    uint32_t up;
     uint64_t stamp, next_at, changes;
     unsigned repeats, leavings;
     bool is_leaving;
@@ -130,6 +131,13 @@ int plait_community_offer(struct plait_community *c, uint64_t now, uint16_t hub_
     return PLAIT_OK;
 }
 
+void plait_community_use(struct plait_community *c, uint64_t now, uint32_t up)
+{
+    if (up > 0)
+        c->next_at = plait_min_u64(c->next_at, now);
+    c->up = up;
+}
+
 void plait_community_leave(struct plait_community *c)
 {
     c->is_leaving = true;
@@ -182,6 +190,8 @@ static void update(struct plait_community *c, struct plait_community_member *m, 
     m->uplink_count = a->uplink_count;
     memcpy(m->uplinks, a->uplinks, sizeof m->uplinks);
     memcpy(m->name, a->name, sizeof m->name);
+    m->up = a->up;
+    m->up_at = a->up > 0 ? now : m->up_at;
     note_heard(c, m, now);
     c->counts.heard++;
 }
@@ -354,6 +364,7 @@ static size_t write_message(struct plait_community *c, enum plait_announce_kind 
     if (kind == PLAIT_ANNOUNCE_ACTIVE) {
         memcpy(a.uplinks, c->uplinks, sizeof a.uplinks);
         a.uplink_count = c->uplink_count;
+        a.up = c->up;
     }
     int len = plait_announce_encode(&a, out);
     if (len < 0)

@@ -51,6 +51,8 @@ struct plait_community_member {
     char name[PLAIT_ANNOUNCE_NAME_MAX + 1];
     struct plait_announce_uplink uplinks[PLAIT_ANNOUNCE_UPLINKS_MAX];
     size_t uplink_count;
+    uint32_t up;    /* bytes a second that it is being given upward, on all lines, as it says itself */
+    uint64_t up_at; /* when it said so; 0 = never */
     uint64_t heard_at, due; /* due: the next announcement counts as missed then */
     unsigned missed;        /* announcements, in a row */
 };
@@ -81,6 +83,9 @@ uint64_t plait_community_line(uint64_t instance, uint8_t uplink);
 /* What we have on offer, and the port of the hub that we use; told at once where it changed. PLAIT_ERR_ARG. */
 PLAIT_MUST_USE int plait_community_offer(struct plait_community *c, uint64_t now, uint16_t hub_port,
                                          const struct plait_announce_uplink *uplinks, size_t count);
+/* What we are being given upward over all lines, bytes a second: told at once, so to be said about once a second. 0: over
+ * nobody else's. */
+void plait_community_use(struct plait_community *c, uint64_t now, uint32_t up);
 /* We leave: poll_send gives SHUT DOWN, and nothing else any more. */
 void plait_community_leave(struct plait_community *c);
 

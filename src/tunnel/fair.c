@@ -1,11 +1,20 @@
 #include "fair.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define NONE    UINT16_MAX
 #define QUANTUM 1514 /* a full packet */
 #define BURST   (2 * PLAIT_MS)
+
+#define ADAPT       PLAIT_S /* how often the weights are looked at */
+#define GAIN        0.4     /* so much of what it would take goes into them: others do the same meanwhile */
+#define STEP_MAX    2.0
+#define WEIGHT_MIN  (1.0 / 16)
+#define WAITED      (5 * PLAIT_MS) /* who waits for longer wants more than he gets; */
+#define WAITED_LIFE (3 * PLAIT_S)  /* so that is remembered */
+#define SMALL       0.1            /* of what the greatest one has: acknowledgements */
 
 struct slot {
     uint64_t since;
@@ -18,6 +27,11 @@ struct flow {
     int32_t deficit;
     bool is_active, is_served; /* served: it has had its quantum of this turn */
     struct plait_fair_counts counts;
+    double weight; /* of its quantum */
+    double told;   /* what it gets on all lines, and when that was said; 0 = never */
+    uint64_t told_at, waited_at;
+    uint64_t marked; /* counts.bytes then */
+    double rate;     /* since */
 };
 
 struct plait_fair {
@@ -34,6 +48,7 @@ struct plait_fair {
     struct plait_line_seat seat; /* where there is a line */
     struct plait_line_user user;
     uint64_t turn; /* at it */
+    uint64_t adapted_at;
 };
 
 int plait_fair_new(unsigned packets, size_t room, struct plait_fair **out)
@@ -53,7 +68,7 @@ int plait_fair_new(unsigned packets, size_t room, struct plait_fair **out)
     for (unsigned i = 0; i < packets; i++)
         f->slots[i].next = i + 1 < packets ? (uint16_t)(i + 1) : NONE;
     for (size_t i = 0; i < PLAIT_FAIR_FLOWS_MAX; i++)
-        f->flows[i].first = f->flows[i].last = NONE;
+        f->flows[i] = (struct flow){.first = NONE, .last = NONE, .weight = 1};
     *out = f;
     return PLAIT_OK;
 }
@@ -83,6 +98,73 @@ void plait_fair_set_line(struct plait_fair *f, struct plait_line *line)
         plait_line_leave(&f->seat);
     f->turn = 0;
 }
+
+/* ---- weights ---- */
+
+void plait_fair_told(struct plait_fair *f, uint64_t now, unsigned flow, double rate)
+{
+    if (flow >= PLAIT_FAIR_FLOWS_MAX || !(rate >= 0))
+        return;
+    f->flows[flow].told = rate;
+    f->flows[flow].told_at = now;
+}
+
+static double has(const struct flow *q)
+{
+    return plait_max_d(q->told, q->rate);
+}
+
+static bool competes(const struct flow *q, uint64_t now, double most)
+{
+    return q->told_at != 0 && plait_since(now, q->told_at) < PLAIT_FAIR_TOLD && q->waited_at != 0 &&
+           plait_since(now, q->waited_at) < WAITED_LIFE && q->rate > 0 && has(q) > SMALL * most;
+}
+
+/* Bytes a second since this was done last. Returns the most that a flow has anywhere. */
+static double measure(struct plait_fair *f, uint64_t now)
+{
+    double most = 0;
+
+    for (size_t i = 0; i < PLAIT_FAIR_FLOWS_MAX; i++) {
+        struct flow *q = &f->flows[i];
+        q->rate = (double)(q->counts.bytes - q->marked) / plait_to_s(now - f->adapted_at);
+        q->marked = q->counts.bytes;
+        if (q->rate > 0)
+            most = plait_max_d(most, has(q));
+    }
+    return most;
+}
+
+/* Who has more than the others, on all lines, gets a smaller part of this one: a step towards it, once a second. */
+static void adapt(struct plait_fair *f, uint64_t now)
+{
+    double most = measure(f, now), logs = 0, greatest = 0;
+    unsigned n = 0;
+
+    f->adapted_at = now;
+    for (size_t i = 0; i < PLAIT_FAIR_FLOWS_MAX; i++)
+        if (competes(&f->flows[i], now, most)) {
+            logs += log(has(&f->flows[i]));
+            n++;
+        }
+    for (size_t i = 0; i < PLAIT_FAIR_FLOWS_MAX; i++) {
+        struct flow *q = &f->flows[i];
+        if (!competes(q, now, most))
+            continue;
+        double step = pow(exp(logs / n) / has(q), GAIN);
+        q->weight *= plait_max_d(plait_min_d(step, STEP_MAX), 1 / STEP_MAX);
+        greatest = plait_max_d(greatest, q->weight);
+    }
+    for (size_t i = 0; i < PLAIT_FAIR_FLOWS_MAX; i++) {
+        struct flow *q = &f->flows[i];
+        if (n < 2 || !competes(q, now, most))
+            q->weight += (1 - q->weight) / 4;
+        else
+            q->weight = plait_max_d(q->weight / greatest, WEIGHT_MIN);
+    }
+}
+
+/* ---- queues ---- */
 
 /* The head of a flow goes back to the free ones. */
 static void give_back(struct plait_fair *f, struct flow *flow)
@@ -118,6 +200,8 @@ int plait_fair_push(struct plait_fair *f, uint64_t now, unsigned flow, const uin
     if (flow >= PLAIT_FAIR_FLOWS_MAX || len == 0 || len > f->room)
         return PLAIT_ERR_ARG;
     struct flow *q = &f->flows[flow];
+    if (plait_since(now, f->adapted_at) >= ADAPT)
+        adapt(f, now);
     if (f->free == NONE) {
         struct flow *most = longest(f);
         if (most == q) {
@@ -191,7 +275,7 @@ static unsigned choose(struct plait_fair *f, uint64_t now)
             turn(f, false);
             continue;
         }
-        q->deficit += q->is_served ? 0 : QUANTUM;
+        q->deficit += q->is_served ? 0 : (int32_t)(QUANTUM * q->weight);
         q->is_served = true;
         if (q->deficit >= cost(f, q))
             return i;
@@ -226,6 +310,8 @@ size_t plait_fair_poll(struct plait_fair *f, uint64_t now, unsigned *flow, uint8
     }
     struct flow *q = &f->flows[i];
     size_t len = f->slots[q->first].len;
+    if (plait_since(now, f->slots[q->first].since) > WAITED)
+        q->waited_at = now;
     int32_t price = cost(f, q);
     memcpy(out, f->bytes + q->first * f->room, len);
     if (f->rate > 0) /* credit over a late call, but not for idle times */
@@ -257,6 +343,9 @@ void plait_fair_drop_flow(struct plait_fair *f, unsigned flow)
     while (f->flows[flow].first != NONE)
         give_back(f, &f->flows[flow]);
     memset(&f->flows[flow].counts, 0, sizeof f->flows[flow].counts);
+    f->flows[flow].weight = 1;
+    f->flows[flow].told_at = f->flows[flow].waited_at = f->flows[flow].marked = 0;
+    f->flows[flow].told = 0;
 }
 
 void plait_fair_counts(const struct plait_fair *f, unsigned flow, struct plait_fair_counts *out)

@@ -20,6 +20,7 @@
 
 #define PLAIT_FAIR_FLOWS_MAX 64u
 #define PLAIT_FAIR_WAIT      (60 * PLAIT_MS)
+#define PLAIT_FAIR_TOLD      (4 * PLAIT_S)
 
 struct plait_fair;
 
@@ -35,6 +36,11 @@ void plait_fair_set_rate(struct plait_fair *f, uint64_t now, double rate, unsign
 /* What leaves goes over this line, behind its owner's packets and as fast as it carries (line.h), within the rate that
  * is set; NULL: no more. Borrows it. */
 void plait_fair_set_line(struct plait_fair *f, struct plait_line *line);
+/* What this one is being given in the same direction on all lines, this one included, as he says himself: bytes a second.
+ * Where several who say so want more than there is, they are served so that these become equal, not what each has here.
+ * To be said about once a second; forgotten after PLAIT_FAIR_TOLD. Who claims too little gains what one gains who has
+ * nothing elsewhere. */
+void plait_fair_told(struct plait_fair *f, uint64_t now, unsigned flow, double rate);
 /* Copies. PLAIT_ERR_ARG for a flow that cannot be, PLAIT_ERR_LIMIT where it is dropped (and counted). */
 int plait_fair_push(struct plait_fair *f, uint64_t now, unsigned flow, const uint8_t *bytes, size_t len);
 /* The next packet that may leave now: its length, copied to `out` (with room for the longest), or 0. */

@@ -64,6 +64,8 @@ int plait_announce_encode(const struct plait_announce *a, uint8_t out[PLAIT_ANNO
     plait_write_u8(&w, (uint8_t)a->uplink_count);
     for (size_t i = 0; i < a->uplink_count; i++)
         write_uplink(&w, &a->uplinks[i]);
+    if (a->up > 0)
+        plait_write_u32(&w, a->up);
     return w.bad ? PLAIT_ERR_LIMIT : (int)plait_writer_used(&w);
 }
 
@@ -138,6 +140,8 @@ int plait_announce_decode(const uint8_t *bytes, size_t len, struct plait_announc
     if ((err = read_head(&r, &a)) != PLAIT_OK || (err = read_name(&r, &a)) != PLAIT_OK ||
         (err = read_uplinks(&r, &a)) != PLAIT_OK)
         return err;
+    if (plait_reader_left(&r) >= sizeof a.up)
+        a.up = plait_read_u32(&r);
     *out = a;
     return PLAIT_OK;
 }

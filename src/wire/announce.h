@@ -10,10 +10,11 @@
  *   · hub port u16        that the hub has advised this terminal to use; 0 = none
  *   · name length u8 · name
  *   · count u8 · count × { id u8 · flags u8 (1 backup, 2 bounded) · port u16 · weight down u32 · weight up u32 }
+ *   · up u32              bytes a second that it is being given upward, on all lines; may be left out: nothing to tell
  *   · … · MAC [16]        BLAKE2s under the community's key, over all before it
  *
- * with numbers in big-endian order and weights in thousandths, 0 = as measured. What lies between the last uplink
- * and the MAC is left out by those who do not know it. Here are layouts only: who checks the MAC, and what is
+ * with numbers in big-endian order and weights in thousandths, 0 = as measured. What else lies before
+ * the MAC is left out by those who do not know it. Here are layouts only: who checks the MAC, and what is
  * believed of it, is tunnel/community.h. The seed is WO 2005/018199: the LAN terminal router list (address, port,
  * missed announces, weight) and its two status messages.
  */
@@ -54,6 +55,7 @@ struct plait_announce {
     char name[PLAIT_ANNOUNCE_NAME_MAX + 1];
     struct plait_announce_uplink uplinks[PLAIT_ANNOUNCE_UPLINKS_MAX];
     size_t uplink_count;
+    uint32_t up; /* bytes a second, sent and arrived; 0 = not told */
 };
 
 /* Whether all `count` of them are the same, in the same order. */

@@ -117,6 +117,24 @@ static void writes_nothing_that_cannot_be(void **state)
     assert_int_equal(plait_announce_encode(&a, bytes), PLAIT_ERR_ARG);
 }
 
+static void what_it_has_upward_is_behind_the_uplinks(void **state)
+{
+    uint8_t bytes[PLAIT_ANNOUNCE_BYTES_MAX];
+    struct plait_announce got, a = whole;
+    size_t before = encode(&a, bytes), len;
+
+    (void)state;
+    a.up = 0x00010203;
+    len = encode(&a, bytes);
+    assert_int_equal(len, before + 4);
+    assert_memory_equal(bytes + len - 20, "\0\1\2\3", 4);
+    assert_int_equal(plait_announce_decode(bytes, len, &got), PLAIT_OK);
+    assert_int_equal(got.up, a.up);
+    assert_int_equal(plait_announce_decode(bytes, len - 1, &got),
+                     PLAIT_OK); /* something else, of three bytes */
+    assert_int_equal(got.up, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +143,7 @@ int main(void)
         cmocka_unit_test(every_shorter_one_is_refused),
         cmocka_unit_test(what_is_behind_is_left_out),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(what_it_has_upward_is_behind_the_uplinks),
         cmocka_unit_test(writes_nothing_that_cannot_be),
     };
 

@@ -129,6 +129,22 @@ static void a_change_is_told_at_once(void **state)
     assert_int_equal(m->hub_port, 4042);
 }
 
+static void what_it_has_upward_is_told_at_once(void **state)
+{
+    (void)state;
+    run(2 * PLAIT_S);
+    assert_int_equal(plait_community_find(at[1], 100)->up_at, 0);
+    plait_community_use(at[0], now, 123456);
+    step();
+    assert_int_equal(plait_community_find(at[1], 100)->up, 123456);
+    assert_int_equal(plait_community_find(at[1], 100)->up_at, now);
+    uint64_t told = now;
+    plait_community_use(at[0], now, 0);
+    run(3 * PLAIT_S);
+    assert_int_equal(plait_community_find(at[1], 100)->up, 0);
+    assert_int_equal(plait_community_find(at[1], 100)->up_at, told);
+}
+
 static void who_leaves_is_dropped_at_once(void **state)
 {
     (void)state;
@@ -301,6 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_know_each_other_soon, begin, end),
         cmocka_unit_test_setup_teardown(a_change_is_told_at_once, begin, end),
+        cmocka_unit_test_setup_teardown(what_it_has_upward_is_told_at_once, begin, end),
         cmocka_unit_test_setup_teardown(who_leaves_is_dropped_at_once, begin, end),
         cmocka_unit_test_setup_teardown(who_vanishes_is_dropped_after_the_limit, begin, end),
         cmocka_unit_test_setup_teardown(traffic_counts_as_active, begin, end),

@@ -69,6 +69,51 @@ static void everybody_gets_the_same(void **state)
     assert_in_range(all, 4950000, 5010000);
 }
 
+/* The first one has as much again elsewhere as all of this line. */
+static void who_has_more_elsewhere_has_less_here(void **state)
+{
+    const double rate[] = {5e6, 5e6, 1e5};
+    const size_t size[] = {1400, 1400, 200};
+    uint64_t got[3] = {0}, before[3];
+
+    (void)state;
+    plait_fair_set_rate(f, now, RATE, 0);
+    for (unsigned i = 0; i < 30; i++) {
+        memcpy(before, got, sizeof before);
+        run(PLAIT_S, 3, rate, size, got);
+        plait_fair_told(f, now, 0, 3e5 + (double)(got[0] - before[0]));
+        plait_fair_told(f, now, 1, (double)(got[1] - before[1]));
+        plait_fair_told(f, now, 2, (double)(got[2] - before[2]));
+    }
+    assert_in_range(got[0] - before[0], 270000, 330000);
+    assert_in_range(got[1] - before[1], 570000, 630000);
+    assert_in_range(got[2] - before[2], 95000, 105000);
+    memset(got, 0, sizeof got);
+    run(30 * PLAIT_S, 3, rate, size, got); /* nothing more is said: all are equal again */
+    run(5 * PLAIT_S, 3, rate, size, memset(got, 0, sizeof got));
+    assert_in_range(got[0], 2200000, 2300000);
+    assert_in_range(got[1], 2200000, 2300000);
+}
+
+static void who_claims_to_have_nothing_gains_what_such_a_one_gains(void **state)
+{
+    const double rate[] = {5e6, 5e6};
+    const size_t size[] = {1400, 1400};
+    uint64_t got[2] = {0}, before[2];
+
+    (void)state;
+    plait_fair_set_rate(f, now, RATE, 0);
+    for (unsigned i = 0; i < 30; i++) {
+        memcpy(before, got, sizeof before);
+        run(PLAIT_S, 2, rate, size, got);
+        plait_fair_told(f, now, 0, 0);
+        plait_fair_told(f, now, 1, (double)(got[1] - before[1]));
+    }
+    assert_in_range(got[0] - before[0], 480000, 520000);
+    plait_fair_told(f, now, PLAIT_FAIR_FLOWS_MAX, 1e6);
+    plait_fair_told(f, now, 1, -1);
+}
+
 static void who_asks_for_less_gets_it(void **state)
 {
     const double rate[] = {5e6, 1e5, 5e6};
@@ -209,6 +254,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(everybody_gets_the_same, begin, end),
+        cmocka_unit_test_setup_teardown(who_has_more_elsewhere_has_less_here, begin, end),
+        cmocka_unit_test_setup_teardown(who_claims_to_have_nothing_gains_what_such_a_one_gains, begin, end),
         cmocka_unit_test_setup_teardown(who_asks_for_less_gets_it, begin, end),
         cmocka_unit_test_setup_teardown(without_a_rate_nothing_waits, begin, end),
         cmocka_unit_test_setup_teardown(the_overhead_counts, begin, end),

@@ -243,6 +243,31 @@ static void losses_of_all_are_counted(void **unused)
     done(&s);
 }
 
+/* What the first datagrams are sent for is to find out what gets lost. */
+static void what_trains_lose_says_nothing(void **unused)
+{
+    struct scene s;
+    struct plait_line_report r = {.took_ns = 10 * PLAIT_MS, .rtt_ns = 20 * PLAIT_MS};
+
+    (void)unused;
+    begin(&s, false);
+    r.line_sent = 1;
+    plait_line_on_report(&s.seat[0], s.now, &r);
+    for (unsigned i = 0; i < 60; i++)
+        plait_line_charge(&s.seat[0], s.now, PACKET, false);
+    r = (struct plait_line_report){.sent_ns = s.now,
+                                   .line_sent = s.line.sent,
+                                   .sent = 60 * PACKET,
+                                   .arrived = 20 * PACKET,
+                                   .took_ns = 10 * PLAIT_MS,
+                                   .rtt_ns = 20 * PLAIT_MS};
+    plait_line_on_report(&s.seat[0], s.now, &r);
+    assert_about(s.line.lost + 1, 1);
+    assert_true(plait_line_may_train(&s.seat[1], s.now));
+    assert_false(plait_line_may_train(&s.seat[2], s.now + PLAIT_S));
+    done(&s);
+}
+
 static void seats_are_taken_and_left(void **unused)
 {
     struct scene s;
@@ -272,6 +297,7 @@ int main(void)
         cmocka_unit_test(what_each_can_count_upon),
         cmocka_unit_test(reports_of_all_make_one_estimate),
         cmocka_unit_test(losses_of_all_are_counted),
+        cmocka_unit_test(what_trains_lose_says_nothing),
         cmocka_unit_test(seats_are_taken_and_left),
     };
 

@@ -349,6 +349,19 @@ size_t plait_offers_look(struct plait_node_community *c,
     return count;
 }
 
+void plait_offers_told(struct plait_node_community *c)
+{
+    for (size_t i = 0; i < PLAIT_NODE_UPLINKS_MAX; i++)
+        for (unsigned k = 0; c->offers[i].uplink != NULL && k < PLAIT_FAIR_FLOWS_MAX; k++) {
+            const struct plait_community_member *m =
+                c->offers[i].flows[k].instance != 0
+                    ? plait_community_find(c->membership, c->offers[i].flows[k].instance)
+                    : NULL;
+            if (m != NULL && m->up_at != 0)
+                plait_fair_told(c->offers[i].up, m->up_at, k, m->up);
+        }
+}
+
 static bool is_hub_elsewhere(const struct plait_carry_flow *f)
 {
     union plait_udp_address to = f->offer->uplink->end.remote;

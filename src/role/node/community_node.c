@@ -17,6 +17,7 @@
 #define MTU_MAX     1500u
 #define WEIGHT_UNIT 1000.0
 #define ROUNDS_MAX  4
+#define USE_LEAST   2000.0 /* bytes/s over a line of somebody else: less are probes */
 
 /* Addresses. */
 
@@ -449,6 +450,26 @@ static void count_quota(struct plait_node_community *c)
     c->exhausted = exhausted;
 }
 
+/* What we are given upward, for those who carry for us. */
+static void tell_use(struct plait_node_community *c)
+{
+    struct plait_node *n = c->node;
+    struct plait_bond_path_info info;
+    uint64_t all = 0, seconds = plait_since(n->loop.now, c->arrived_at);
+    bool carried = false;
+
+    for (unsigned path = 0; path < PLAIT_NODE_UPLINKS_MAX; path++) {
+        plait_bond_path_get(n->peer.bond, n->loop.now, path, &info);
+        all += info.arrived_bytes;
+        carried |= n->neighbours[path].community == c && info.sent_rate > USE_LEAST;
+    }
+    double rate = all > c->arrived_bytes ? (double)(all - c->arrived_bytes) / plait_to_s(seconds) : 0;
+
+    plait_community_use(c->membership, n->loop.now, carried && rate < UINT32_MAX ? (uint32_t)rate : 0);
+    c->arrived_bytes = all;
+    c->arrived_at = n->loop.now;
+}
+
 static void tell_neighbours(struct plait_node *n)
 {
     struct plait_bond_path_info info;
@@ -475,6 +496,8 @@ void plait_node_communities_on_tick(struct plait_node *n)
         count_quota(c);
         offer(c);
         plait_offers_sweep(c, true);
+        plait_offers_told(c);
+        tell_use(c);
     }
     tell_neighbours(n);
 }

@@ -83,6 +83,8 @@ struct plait_node_community {
     uint64_t changes_seen;
     bool exhausted; /* the quota */
     uint64_t counted;
+    uint64_t arrived_bytes; /* of ours at the hub, over all lines, at the last tick; and when that was */
+    uint64_t arrived_at;
     uint16_t port_told; /* of the hub, that we use */
     uint64_t strangers; /* datagrams that were not carried: of nobody whom we know, or not of the tunnel */
 };
@@ -125,6 +127,8 @@ size_t plait_offers_look(struct plait_node_community *c,
                          struct plait_announce_uplink out[PLAIT_ANNOUNCE_UPLINKS_MAX]);
 bool plait_offers_are_bounded(const struct plait_node_community *c);
 void plait_offers_close(struct plait_node_community *c);
+/* Who wants to be carried gets less here the more he has elsewhere: what the members say of it. */
+void plait_offers_told(struct plait_node_community *c);
 /* The members who have gone lose their sockets, and so do those who were idle for long. */
 void plait_offers_sweep(struct plait_node_community *c, bool idle);
 
