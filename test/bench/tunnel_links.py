@@ -90,7 +90,8 @@ class Flow:
     """iperf3 between two hosts; `result` waits for it and gives its JSON."""
 
     def __init__(self, lab, server, client, address, arguments, wrapper=()):
-        self.server = lab.popen(server, [*wrapper, "iperf3", "-s", "-1", "-B", address], stdout=subprocess.DEVNULL,
+        bound = [] if wrapper else ["-B", address]  # MPTCP's further subflows come to other addresses
+        self.server = lab.popen(server, [*wrapper, "iperf3", "-s", "-1", *bound], stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL)
         wait_for(lambda: self.listens(lab, server), "iperf3 to listen", 5)
         self.client = lab.popen(client, [*wrapper, "iperf3", "-J", "-c", address, *map(str, arguments)],
