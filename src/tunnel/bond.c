@@ -275,6 +275,15 @@ int plait_bond_recv(struct plait_bond *b, uint64_t now, unsigned path, const uin
     return PLAIT_OK;
 }
 
+void plait_bond_recv_past(struct plait_bond *b, uint64_t now, const uint8_t *bytes, size_t len)
+{
+    struct plait_datagram d;
+
+    if (plait_datagram_decode(bytes, len, &d) == PLAIT_OK && d.kind == PLAIT_DATAGRAM_DATA &&
+        !(d.flags & PLAIT_DATAGRAM_AGAIN))
+        on_deliver(b, now, d.body, d.body_len);
+}
+
 /* ---- datagrams out ---- */
 
 static bool poll_control(struct plait_bond *b, uint64_t now, struct plait_bond_datagram *out)

@@ -155,6 +155,9 @@ PLAIT_MUST_USE int plait_bond_send_control(struct plait_bond *bond, uint64_t now
 /* A datagram came on `path` and was opened: `bytes` are its plaintext, borrowed for the call; packets that are
  * in order are delivered from there. Negative for what is not understood (dropped and counted). */
 int plait_bond_recv(struct plait_bond *bond, uint64_t now, unsigned path, const uint8_t *bytes, size_t len);
+/* One that the peer sent before it began anew: its numbers mean nothing any more. An inner packet is delivered as it
+ * is, unless it may have come before; all else is dropped. */
+void plait_bond_recv_past(struct plait_bond *bond, uint64_t now, const uint8_t *bytes, size_t len);
 /* The next datagram that is to leave now; false if there is none. The path may be any that is set. */
 bool plait_bond_poll_send(struct plait_bond *bond, uint64_t now, struct plait_bond_datagram *out);
 /* When plait_bond_on_deadline is to be called, or PLAIT_NEVER. */

@@ -100,6 +100,10 @@ static int recv_sealed(struct plait_peer *p, uint64_t now, uint8_t *datagram, si
     out->peer_is_new = opened.keys_begin && opened.peer_is_new;
     if (out->peer_is_new)
         plait_bond_on_peer_restart(p->bond, now);
+    if (opened.is_past) {
+        plait_bond_recv_past(p->bond, now, opened.text, opened.len);
+        return PLAIT_OK;
+    }
     err = meet_path(p, now, opened.path);
     if (err != PLAIT_OK)
         return err;

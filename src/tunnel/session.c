@@ -194,6 +194,7 @@ int plait_session_open(struct plait_session *s, uint64_t now, uint8_t *datagram,
     opened.len = len - PLAIT_ENVELOPE_BYTES - PLAIT_ENVELOPE_TAG_BYTES;
     /* A path's highest sequence is that of the newest keys: what comes late under older ones is old. */
     opened.is_highest &= k != &s->previous;
+    opened.is_past = k == &s->previous && k->peer_instance != s->peer_instance;
     if (k == &s->next)
         begin_next(s, &opened);
     s->facts.opened++;

@@ -139,6 +139,7 @@ struct plait_opened {
     bool is_highest;  /* of its path so far: where it came from is where the path's other end is now */
     bool keys_begin;  /* the first packet under new keys: a responder may seal from now on */
     bool peer_is_new; /* with keys_begin: as in struct plait_session_news */
+    bool is_past;     /* from a program of the other end before the one of today: it counted on its own */
 };
 
 /*

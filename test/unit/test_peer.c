@@ -18,6 +18,7 @@
 #define POOL    16384u
 #define PACKET  1000u
 #define PACKETS 400u
+#define PAST    UINT64_C(1000000) /* numbers of packets that come after their sender was started anew */
 
 struct flight {
     uint64_t at;
@@ -32,7 +33,7 @@ struct side {
     struct plait_pool pool;
     bool on;
     uint64_t got, next; /* inner packets; the number that the next one has to have */
-    unsigned keys, new_peers;
+    unsigned keys, new_peers, past;
 };
 
 struct world {
@@ -89,6 +90,10 @@ static void deliver(void *ctx, uint64_t now, const uint8_t *bytes, size_t len)
     (void)now;
     assert_int_equal(len, PACKET);
     memcpy(&number, bytes + 28, sizeof number);
+    if (number >= PAST) {
+        s->past++;
+        return;
+    }
     assert_int_equal(number, s->next);
     s->next++;
     s->got++;
@@ -369,6 +374,44 @@ static void the_node_begins_anew(void **unused)
     free_world(w);
 }
 
+/* The old program's last packets are on their way for so long that the new one is there before them. */
+static void what_the_past_sent_comes_late(void **unused)
+{
+    struct world *w = make_world();
+    static struct flight late[FLIGHT];
+    struct plait_bond_path_info info;
+    size_t n = 0;
+
+    (void)unused;
+    run(w, w->now + PLAIT_S);
+    talk(w, PACKETS);
+    for (uint64_t i = 0; i < 50; i++)
+        push(w, &w->node, PAST + i);
+    for (size_t before = w->count; n == 0 || w->count > before; w->now += PLAIT_MS) {
+        pump(w, &w->node, true);
+        while (w->count > before)
+            late[n++] = w->flight[(w->first + --w->count) % FLIGHT];
+        if (n >= 50)
+            break;
+    }
+    stop_node(w);
+    start_node(w);
+    run(w, w->now + PLAIT_S);
+    assert_int_equal(w->hub.new_peers, 2);
+    for (size_t i = 0; i < n; i++)
+        arrive(w, &late[i]);
+    assert_int_equal(w->hub.past, 50);
+    w->hub.got = w->node.got = 0;
+    talk(w, PACKETS);
+    assert_int_equal(w->hub.got, PACKETS);
+    assert_int_equal(w->node.got, PACKETS);
+    for (unsigned i = 0; i < PATHS; i++) {
+        plait_bond_path_get(w->hub.peer.bond, w->now, i, &info);
+        assert_true(info.reordering == 0);
+    }
+    free_world(w);
+}
+
 static void the_hub_begins_anew(void **unused)
 {
     static const struct plait_bond_path_config path;
@@ -416,7 +459,7 @@ int main(void)
         cmocka_unit_test(packets_both_ways),          cmocka_unit_test(what_waits_for_keys_is_sent_then),
         cmocka_unit_test(a_path_that_nobody_expects), cmocka_unit_test(a_path_is_cut),
         cmocka_unit_test(the_node_begins_anew),       cmocka_unit_test(the_hub_begins_anew),
-        cmocka_unit_test(rubbish_is_counted),
+        cmocka_unit_test(rubbish_is_counted),         cmocka_unit_test(what_the_past_sent_comes_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
