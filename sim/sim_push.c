@@ -118,7 +118,7 @@ static void look_at_socket(struct plait_sim_session *s, uint64_t now)
 {
     const struct plait_sim_flow *f = plait_sim_conn_flow(s->conn, PLAIT_SIM_SERVER);
     struct plait_share_link link = {
-        .unsent_bytes = f->written - f->cut, .rate = rate_of(f), .rtt_ns = f->srtt};
+        .unsent_bytes = f->written - f->cut, .rate = rate_of(f), .rtt_ns = f->srtt, .rtt_min_ns = f->min_rtt};
 
     plait_share_on_link(s->server->share, s->share_conn, &link);
     plait_share_on_acked(s->server->share, now, s->share_conn,

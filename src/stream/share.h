@@ -103,7 +103,9 @@ void plait_share_close(struct plait_share *s, uint64_t now, int conn, enum plait
 /*
  * From span.first on the pattern holds, counted from there, up to span.last; blocks before stay where they
  * are. Where exactly this holds already nothing happens, whatever was given. Otherwise PLAIT_ERR_STATE where
- * span.first or a later block has been given; then nothing changes and *at is the first that has not.
+ * span.first or a later block has been given; then nothing changes and *at is the first that has not. Where
+ * nothing of the span is planned but something behind it is, that was told later and came first: the span is
+ * added, whatever was given, and nothing else changes.
  *
  * Without a pattern the plan is carried on over those blocks of the span that are not in it, with the present
  * pattern counted as before; this is never too late.
@@ -156,6 +158,8 @@ struct plait_share_link {
     uint64_t unsent_bytes; /* given to it and not yet sent */
     double rate;           /* bytes/s; 0 = not known */
     uint64_t rtt_ns;
+    uint64_t
+        rtt_min_ns; /* what it was at its least; what it is longer now stands in the queue on the way there. 0 = not known */
     uint64_t rto_ns; /* TCP's timer, while nothing has to be sent again; 0 = as it was, or not known */
 };
 

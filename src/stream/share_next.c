@@ -223,10 +223,15 @@ static bool is_stalled(const struct conn *c, uint64_t now)
 
 static struct plait_sched_path path_of(const struct conn *c, uint64_t now)
 {
-    uint64_t queue_ns = plait_time_to_carry((double)c->link.unsent_bytes, c->link.rate);
+    const struct plait_share_link *l = &c->link;
+    uint64_t unsent_ns = plait_time_to_carry((double)l->unsent_bytes, l->rate);
+    uint64_t given_ns = plait_time_to_carry((double)plait_since(c->given_bytes, c->told_bytes), l->rate);
+    uint64_t queue_ns =
+        plait_max_u64(unsent_ns, plait_since(given_ns, l->rtt_ns)); /* some may be sent for the second time */
+    uint64_t back_ns = (l->rtt_min_ns > 0 ? plait_min_u64(l->rtt_min_ns, l->rtt_ns) : l->rtt_ns) / 2;
 
     return (struct plait_sched_path){
-        .next_free = plait_add_sat(now, queue_ns), .rate = c->link.rate, .delay_ns = c->link.rtt_ns / 2};
+        .next_free = plait_add_sat(now, queue_ns), .rate = l->rate, .delay_ns = l->rtt_ns - back_ns};
 }
 
 /* How many blocks, given to the connection now, would arrive on it before `by`. */

@@ -328,6 +328,15 @@ static void cut(struct plait_share *s, uint64_t from)
         (void)set_remove(s, &s->sets[i], from, NO_BLOCK);
 }
 
+/* Whether nothing of the span is planned, but something behind it: that was told later and came first. */
+static bool is_overtaken(const struct plait_share *s, struct plait_span span)
+{
+    struct plait_span gap;
+
+    return span.last < PLAIT_SPAN_OPEN && plan_end(s) > span.last + 1 &&
+           next_gap(s, span.first, span.last, &gap) && gap.first == span.first && gap.last == span.last;
+}
+
 int plan_steer(struct plait_share *s, struct plait_span span, const struct plait_pattern *pattern,
                uint64_t *at)
 {
@@ -338,6 +347,8 @@ int plan_steer(struct plait_share *s, struct plait_span span, const struct plait
     step_init(&p, span, pattern);
     if (holds(s, &p))
         return PLAIT_OK;
+    if (is_overtaken(s, span))
+        return fill(s, span, &p);
     if (span.first < s->at) {
         *at = s->at;
         return PLAIT_ERR_STATE;

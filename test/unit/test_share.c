@@ -159,6 +159,23 @@ static void the_newest_pattern_holds(void **unused)
     plait_share_free(s);
 }
 
+/* Of two requests under way at once the later may come first: the other is added, however far things have got. */
+static void what_was_overtaken_is_added(void **unused)
+{
+    struct plait_share *s = kit_share(1000, 0, false);
+    int a = kit_open(s, 'A', "0-9", "AB");
+
+    (void)unused;
+    assert_int_equal(kit_steer(s, "20-29", "AB"), 0);
+    kit_sends(s, a, "0,2,4,6,8,20,22");
+    assert_int_equal(kit_steer(s, "10-19", "BA"), 0);
+    assert_int_equal(kit_status(s).plan_end, 30);
+    kit_sends(s, a, "11,13,15,17,19,24,26,28");
+    assert_int_equal(kit_steer(s, "15-24", "A"), kit_late_at(29)); /* some of it is planned */
+    kit_waits(s, a, 30);
+    plait_share_free(s);
+}
+
 static void spans_are_extended(void **unused)
 {
     struct plait_share *s = kit_share(1000, 0, false);
@@ -437,6 +454,7 @@ int main(void)
         cmocka_unit_test(too_late_changes_nothing),
         cmocka_unit_test(steering_twice_is_steering_once),
         cmocka_unit_test(the_newest_pattern_holds),
+        cmocka_unit_test(what_was_overtaken_is_added),
         cmocka_unit_test(spans_are_extended),
         cmocka_unit_test(a_group_shares_what_is_next),
         cmocka_unit_test(connections_of_a_letter_share_it),

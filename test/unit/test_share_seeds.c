@@ -206,6 +206,15 @@ static bool holds(const struct model *m, struct plait_span span, const struct pl
     return span.first <= last;
 }
 
+/* Whether nothing of the span is planned, but something behind it. */
+static bool is_overtaken(const struct model *m, struct plait_span span)
+{
+    for (uint64_t b = span.first; b < WORLD && b <= span.last; b++)
+        if (m->owner[b] != UNPLANNED)
+            return false;
+    return plan_end(m) > span.first;
+}
+
 static void replace(struct model *m, struct plait_span span, const struct plait_pattern *p)
 {
     for (uint64_t b = span.first; b < WORLD; b++) {
@@ -241,14 +250,16 @@ static void steer(struct model *m)
         span.first = plait_min_u64(m->at + below(m, 20), BLOCKS_MAX);
     span.last = plait_max_u64(span.first, span.last);
     random_pattern(m, &p);
-    bool same = holds(m, span, &p);
+    bool same = holds(m, span, &p), overtaken = is_overtaken(m, span);
     int err = plait_share_steer(m->s, m->now, span, &p, &at);
     HOLDS(err == PLAIT_OK || err == PLAIT_ERR_STATE || (m->busy && err == PLAIT_ERR_LIMIT));
     if (err == PLAIT_ERR_STATE)
         HOLDS(span.first < m->at && at == m->at && (!same || m->busy));
     if (err == PLAIT_OK)
-        HOLDS(same || span.first >= m->at);
-    if (err == PLAIT_OK && !same)
+        HOLDS(same || overtaken || span.first >= m->at);
+    if (err == PLAIT_OK && overtaken)
+        cover(m, span, &p);
+    else if (err == PLAIT_OK && !same)
         replace(m, span, &p);
 }
 

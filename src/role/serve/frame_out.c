@@ -325,6 +325,7 @@ void plait_frame_out_look(struct plait_frame_out *o, struct plait_frame_out_link
     link->unsent_bytes += info.tcpi_notsent_bytes;
     link->rate = (double)info.tcpi_delivery_rate;
     link->rtt_ns = info.tcpi_rtt * PLAIT_US;
+    link->rtt_min_ns = info.tcpi_min_rtt <= info.tcpi_rtt ? info.tcpi_min_rtt * PLAIT_US : 0;
     link->rto_ns = info.tcpi_retransmits == 0 ? info.tcpi_rto * PLAIT_US : 0;
     if (link->rate > 0)
         adapt_lowat(o, link->rate);

@@ -235,7 +235,7 @@ static void begin_empty(struct plait_flow *f, enum plait_frame_type type, uint64
 
 static struct plait_share_link link_of(const struct plait_frame_out_link *l)
 {
-    return (struct plait_share_link){l->unsent_bytes, l->rate, l->rtt_ns, l->rto_ns};
+    return (struct plait_share_link){l->unsent_bytes, l->rate, l->rtt_ns, l->rtt_min_ns, l->rto_ns};
 }
 
 /* How long until a look at the crowd may find something new. */
