@@ -33,7 +33,7 @@ struct sim_lane {
     struct plait_sim_http_ask ask;
 };
 
-/* What steers a server: a connection of its own. */
+/* What steers a server: one of its own connections for that. */
 struct sim_steer {
     struct run *run;
     struct plait_sim_session *session; /* NULL = none */
@@ -42,6 +42,7 @@ struct sim_steer {
     uint32_t serial;
     unsigned status;
     uint64_t at;
+    uint64_t asked_ns;
     struct plait_sim_http_ask ask;
 };
 
@@ -58,7 +59,7 @@ struct run {
     struct plait_fetch *fetch;
     struct plait_sim_store store;
     struct sim_lane lane[LANES_TOTAL];
-    struct sim_steer steer[PLAIT_SIM_SERVERS_MAX];
+    struct sim_steer steer[PLAIT_SIM_SERVERS_MAX][PLAIT_FETCH_STEERS_MAX];
     struct way_timer way[PLAIT_SIM_WAYS_MAX];
     int path_way[PLAIT_SIM_WAYS_MAX], way_path[PLAIT_SIM_WAYS_MAX];
     int server_source[PLAIT_SIM_SERVERS_MAX], source_server[PLAIT_SIM_SERVERS_MAX];
@@ -436,11 +437,26 @@ static void fill_ask(struct plait_sim_http_ask *ask, const struct plait_fetch_st
         ask->blocks[i] = stream->blocks[i];
 }
 
+/* One that stands, or is none yet, and waits for nothing; or the one that waits longest. */
+static struct sim_steer *choose_steer(struct sim_steer list[PLAIT_FETCH_STEERS_MAX], int way)
+{
+    struct sim_steer *best = &list[0];
+
+    for (int i = 0; i < PLAIT_FETCH_STEERS_MAX; i++) {
+        struct sim_steer *s = &list[i];
+        if (s->session == NULL || (!s->asking && s->way == way))
+            return s;
+        if ((best->asking && !s->asking) || (best->asking == s->asking && s->asked_ns < best->asked_ns))
+            best = s;
+    }
+    return best;
+}
+
 static void steer(struct run *r, uint64_t now, const struct plait_fetch_cmd *cmd)
 {
     struct plait_sim_world *w = &r->world;
     int way = r->path_way[cmd->path];
-    struct sim_steer *s = &r->steer[w->way[way].server - 1];
+    struct sim_steer *s = choose_steer(r->steer[w->way[way].server - 1], way);
 
     r->result->steerings++;
     if (s->session != NULL && (s->way != way || s->asking || !s->connected))
@@ -449,6 +465,7 @@ static void steer(struct run *r, uint64_t now, const struct plait_fetch_cmd *cmd
     s->way = way;
     s->serial = cmd->serial;
     s->asking = true;
+    s->asked_ns = now;
     s->ask = (struct plait_sim_http_ask){.kind = PLAIT_SIM_ASK_STEER};
     fill_ask(&s->ask, &cmd->stream);
     if (s->session != NULL)
@@ -834,8 +851,8 @@ static void tear_down(struct run *r)
 
     for (int i = 0; i < LANES_TOTAL; i++)
         drop_session(&r->lane[i], now);
-    for (int i = 0; i < PLAIT_SIM_SERVERS_MAX; i++)
-        drop_steer(&r->steer[i], now);
+    for (int i = 0; i < PLAIT_SIM_SERVERS_MAX * PLAIT_FETCH_STEERS_MAX; i++)
+        drop_steer(&r->steer[i / PLAIT_FETCH_STEERS_MAX][i % PLAIT_FETCH_STEERS_MAX], now);
     for (unsigned i = 0; i < r->world.ways; i++) {
         plait_sim_event_unset(&r->world.events, &r->way[i].come);
         plait_sim_event_unset(&r->world.events, &r->way[i].go);

@@ -94,6 +94,14 @@ double plait_estimator_rate(const struct plait_estimator *e, uint64_t now)
     return seen < e->rate ? seen : e->rate;
 }
 
+double plait_estimator_behind(const struct plait_estimator *e, uint64_t now)
+{
+    double behind = e->rate * plait_to_s(span_so_far_ns(e, now)) - (double)e->span_bytes;
+    double most = e->rate * plait_to_s(SPAN_NS_MAX);
+
+    return behind < 0 ? 0 : behind < most ? behind : most;
+}
+
 uint64_t plait_estimator_silence_ns(const struct plait_estimator *e)
 {
     uint64_t lost_packet_ns = 2 * e->rtt_min_ns + 100 * PLAIT_MS;

@@ -39,6 +39,9 @@ void plait_estimator_on_bytes(struct plait_estimator *e, uint64_t now, uint64_t 
 double plait_estimator_rate(const struct plait_estimator *e, uint64_t now);
 /* Bytes/s of a whole span: 0 the last, 1 the one before it, …; 0 where there is none, or none any more. */
 double plait_estimator_sample(const struct plait_estimator *e, unsigned ago);
+/* Bytes that are missing from the present span, had they come as before: they may wait behind a lost packet. Not more than
+ * half a second brings. */
+double plait_estimator_behind(const struct plait_estimator *e, uint64_t now);
 /* A silence longer than this means that something is wrong: three usual gaps, and never less than a lost
    packet takes its sender to notice. */
 uint64_t plait_estimator_silence_ns(const struct plait_estimator *e);

@@ -12,6 +12,7 @@
 #define FLIGHT_NS      (80 * PLAIT_MS)  /* of what stands in queues */
 #define LATE_NS        (300 * PLAIT_MS) /* behind the others, then it is cut */
 #define LATE_AT_END_NS (30 * PLAIT_MS)
+#define STUTTER_NS     (50 * PLAIT_MS) /* and two round trips: what waits behind a lost packet comes at once */
 #define CUT_AGAIN_NS   (300 * PLAIT_MS)
 #define GRACE_NS       (300 * PLAIT_MS) /* a letter has its connections to open their windows */
 #define WORTH_NS       (100 * PLAIT_MS)
@@ -51,7 +52,7 @@ void letters_look(const struct plait_fetch *f, uint64_t now, int whom, double ah
         bool far = letter_is_far(f, i);
         double own_s = far ? plait_to_s(letter_ahead_ns(f, i)) : ahead_s;
         double rate = carried ? letter_expected_rate(f, i, own_s, now) : 0;
-        uint64_t due = t->due_bytes + t->copy_bytes + (far ? letter_range_bytes(f, i) : 0);
+        uint64_t due = letter_load_bytes(f, i, now);
         if (f->live.on && carried && rate <= 0)
             rate = RATE_GUESS;
         if (f->live.on && now < t->aside_until && !all_aside)
@@ -118,31 +119,61 @@ static void plan_copies(struct plait_fetch *f, struct plait_sched_path letters[L
     }
 }
 
+/* Seconds until all is here, at the rates that have been seen. */
+static double all_s(const struct plait_fetch *f, uint64_t now,
+                    const struct plait_sched_path letters[LETTERS_MAX])
+{
+    uint64_t first_ns = PLAIT_NEVER;
+    double sum = 0;
+
+    for (int i = 0; i < f->push.letter_count; i++) {
+        bool far = letter_is_far(f, i);
+        if (letters[i].rate <= 0)
+            continue;
+        sum += letter_rate_seen(f, i, now);
+        first_ns = plait_min_u64(first_ns, far ? letter_rtt_ns(f, i) : 0);
+    }
+    return sum > 0 ? plait_to_s(first_ns) + (double)fetch_left(f) / sum : 0;
+}
+
+/*
+ * A far letter has no time to give back what is too much: however fast it may become, it gets no more than it brings
+ * until the end at the rate that it has shown.
+ */
+static uint64_t far_ahead_ns(const struct plait_fetch *f, int letter, const struct plait_sched_path *path,
+                             double all, uint64_t now)
+{
+    double due = (double)letter_load_bytes(f, letter, now);
+    double idle_s = plait_to_s(path->next_free) - due / path->rate;
+    double share = letter_rate_seen(f, letter, now) / path->rate;
+
+    if (all <= idle_s)
+        return 0;
+    return (uint64_t)((idle_s + (all - idle_s) * share) * 1e9);
+}
+
 /* Which letters are to have work for how long; false where all have enough. */
 static bool look_ahead(struct plait_fetch *f, uint64_t now, int whom,
                        struct plait_sched_path letters[LETTERS_MAX], uint64_t ahead[LETTERS_MAX])
 {
-    uint64_t end_ns = PLAIT_NEVER, first_ns = PLAIT_NEVER;
-    double sum = 0;
+    uint64_t end_ns = PLAIT_NEVER;
     bool low = whom != NO_LETTER, idle = f->map.taken_bytes == 0;
 
     if (push_has_ranges(f)) /* leave them their part of the end */
         end_ns = END_NS + plait_time_to_carry((double)fetch_left(f), fetch_rate(f, now));
     letters_look(f, now, whom, plait_to_s(AHEAD_NS), letters);
-    for (int i = 0; i < f->push.letter_count; i++) {
-        sum += letters[i].rate;
-        if (letters[i].rate > 0)
-            first_ns = plait_min_u64(first_ns, letter_is_far(f, i) ? letter_rtt_ns(f, i) : 0);
-    }
-    uint64_t all_ns = plait_add_sat(first_ns, plait_time_to_carry((double)fetch_left(f), sum));
+    double all = all_s(f, now, letters);
     for (int i = 0; i < f->push.letter_count; i++) {
         ahead[i] = plait_min_u64(letter_ahead_ns(f, i), end_ns);
-        if (letter_is_far(f, i)) /* it has no time to give back what is too much */
-            ahead[i] = plait_min_u64(ahead[i], all_ns);
+        if (letter_is_far(f, i) && letters[i].rate > 0)
+            ahead[i] = plait_min_u64(ahead[i], far_ahead_ns(f, i, &letters[i], all, now));
         if (idle)
             ahead[i] = letter_ahead_ns(f, i);
-        low |= letters[i].rate > 0 &&
-               (idle || letters[i].next_free + plait_min_u64(INTERVAL_NS, ahead[i] / 2) < ahead[i]);
+        uint64_t spare_ns = letter_is_far(f, i) ? letter_answer_ns(f, i) / 10 : INTERVAL_NS;
+        bool short_of = idle || letters[i].next_free + plait_min_u64(spare_ns, ahead[i] / 2) < ahead[i];
+        low |= letters[i].rate > 0 && short_of;
+        if (letter_is_far(f, i) && !short_of && i != whom) /* what it is told it is told in large parts */
+            letters[i].rate = 0;
     }
     return low;
 }
@@ -179,6 +210,7 @@ void push_extend(struct plait_fetch *f, uint64_t now, int whom)
         if (letter < 0)
             break;
         u->also[u->end % PLAN_BLOCKS] = 0;
+        u->past[u->end % PLAN_BLOCKS] = LETTER_NOBODY;
         u->plan[u->end++ % PLAN_BLOCKS] = (uint8_t)letter;
         if (letter == (int)LETTER_NOBODY)
             continue;
@@ -253,7 +285,9 @@ static uint64_t choose_cut(const struct plait_fetch *f, int letter, double bytes
 static void cut(struct plait_fetch *f, uint64_t now, int letter, double keep_s, double rate)
 {
     struct steer *st = &f->sources[f->push.letters[letter].source].steer;
-    uint64_t look = letter_rtt_ns(f, letter) + FLIGHT_NS;
+    uint64_t rtt = letter_rtt_ns(f, letter), answer = letter_answer_ns(f, letter);
+    uint64_t look =
+        (letter_is_far(f, letter) ? answer : rtt) + FLIGHT_NS; /* far, with what stands in its queue */
     double before = f->push.letters[letter].rate, fastest = before > rate ? before : rate;
     double flight = fastest * plait_to_s(look) + f->push.block_bytes, keep = rate * keep_s;
     uint64_t first = choose_cut(f, letter, keep > flight ? keep : flight, rate, look);
@@ -266,7 +300,7 @@ static void cut(struct plait_fetch *f, uint64_t now, int letter, double keep_s, 
     st->fails = 0;
     st->cut_at = now;
     st->letter = (uint8_t)letter;
-    st->span = (struct plait_span){first, first};
+    st->span = steer_cut_span(f, f->push.letters[letter].source, first);
     f->replan = true;
 }
 
@@ -339,7 +373,7 @@ static void cut_at_end(struct plait_fetch *f, uint64_t now, int letter, double r
         return;
     double together_s = (others + (double)f->push.letters[letter].due_bytes) / (others_rate + rate);
     bool in_time = letter_is_far(f, letter)
-                       ? rest_s > plait_to_s(letter_rtt_ns(f, letter) + FLIGHT_NS + WORTH_NS)
+                       ? rest_s > plait_to_s(letter_answer_ns(f, letter) + FLIGHT_NS + WORTH_NS)
                        : together_s > 2 * plait_to_s(letter_answer_ns(f, letter));
     if (in_time && rest_s > together_s + plait_to_s(LATE_AT_END_NS))
         cut(f, now, letter, together_s, rate);
@@ -349,13 +383,18 @@ static void cut_at_end(struct plait_fetch *f, uint64_t now, int letter, double r
  * that is left. */
 static void cut_underway(struct plait_fetch *f, uint64_t now, int letter, double rate)
 {
+    struct letter *t = &f->push.letters[letter];
+    uint64_t patience = letter_is_far(f, letter) ? 0 : STUTTER_NS + 2 * letter_rtt_ns(f, letter);
     double others, others_rate, rest_s = (double)f->push.letters[letter].due_bytes / (rate > 1 ? rate : 1);
     double ahead_s = plait_to_s(letter_ahead_ns(f, letter)), keep_s = ahead_s / 2;
 
     sum_others(f, letter, now, &others, &others_rate);
     if (letter_is_far(f, letter))
         ahead_s = keep_s = end_s(f, now);
-    if (others_rate > 0 && rest_s > ahead_s + plait_to_s(LATE_NS))
+    bool slow = others_rate > 0 && rest_s > ahead_s + plait_to_s(LATE_NS);
+    if (!slow || t->slow_since == 0)
+        t->slow_since = slow ? now : 0;
+    if (slow && now - t->slow_since >= patience)
         cut(f, now, letter, keep_s, rate);
 }
 
@@ -368,6 +407,8 @@ void push_look_at_shares(struct plait_fetch *f, uint64_t now)
             continue;
         double ahead_s = letter_is_far(f, i) ? plait_to_s(letter_ahead_ns(f, i)) : 0;
         double rate = letter_expected_rate(f, i, ahead_s, now);
+        if (letter_is_far(f, i)) /* nothing may come while one waits for what was lost */
+            rate = plait_max_d(rate, letter_rate_mean(f, i));
         if (news && (double)f->push.letters[i].due_bytes > 2 * rate * plait_to_s(AHEAD_NS))
             cut(f, now, i, plait_to_s(AHEAD_NS), rate);
         if (f->sources[f->push.letters[i].source].steer.kind != STEER_NONE)

@@ -14,6 +14,8 @@
 #define DOUBLED_PERCENT   2
 #define AT_ONCE_NS        (150 * PLAIT_MS) /* work for so long, of what a far letter is late with */
 #define DOUBLED_BYTES_MIN (256 * PLAIT_KIB)
+#define LAST_BYTES                                                                                           \
+    (128 * PLAIT_KIB) /* of a far letter: the end does not wait for them, however much came twice */
 
 /* ---- holes ---- */
 
@@ -38,15 +40,20 @@ static bool name_block(struct steer *st, uint64_t block)
     return true;
 }
 
-/* Who may be asked by name now: sources that are not being told something else. */
+/* Who may be asked by name now: sources that are not being told something else. Far ones only where nobody is nearer:
+ * they would answer late, and could not be told how the plan goes on meanwhile. */
 static void look_for_helpers(struct plait_fetch *f, uint64_t now, struct plait_sched_path out[LETTERS_MAX])
 {
+    bool near = false;
+
     letters_look(f, now, NO_LETTER, plait_to_s(AHEAD_NS), out);
+    for (int i = 0; i < f->push.letter_count; i++)
+        near |= out[i].rate > 0 && !letter_is_far(f, i);
     for (int i = 0; i < f->push.letter_count; i++) {
         struct steer *st = &f->sources[f->push.letters[i].source].steer;
         const struct letter *t = &f->push.letters[i];
         bool failed = t->failed_at > 0 && now - t->failed_at < FAILED_NS;
-        if (st->kind != STEER_NONE || now < st->not_before || failed)
+        if (st->kind != STEER_NONE || now < st->not_before || failed || (near && letter_is_far(f, i)))
             out[i].rate = 0;
         if (st->kind == STEER_NONE)
             st->block_count = 0;
@@ -178,6 +185,17 @@ void push_look_for_losses(struct plait_fetch *f, uint64_t now, int letter)
 
 /* ---- twice ---- */
 
+/* How many bytes may come twice near the end; how many still may. */
+static uint64_t twice_bytes(const struct plait_fetch *f)
+{
+    return plait_max_u64(f->map.size / 100 * DOUBLED_PERCENT, DOUBLED_BYTES_MIN);
+}
+
+static uint64_t twice_bytes_left(const struct plait_fetch *f)
+{
+    return plait_since(twice_bytes(f), f->push.doubled_bytes);
+}
+
 /* Notes that the block is asked of a second one. False: that it was already. */
 static bool mark_twice(struct push *u, uint64_t block)
 {
@@ -232,7 +250,9 @@ static int latest_letter(const struct plait_fetch *f, uint64_t now, double *rest
         double rate = letter_rate(f, i, now), s = (double)t->due_bytes / (rate > 1 ? rate : 1);
         if (letter_is_far(f, i)) /* what is bound to a connection may wait for its acknowledgements */
             s += plait_to_s(letter_rtt_ns(f, i)) / 2;
-        if (!t->up || t->due_bytes == 0 || s <= *rest_s || f->sources[t->source].steer.kind == STEER_CUT)
+        const struct steer *st = &f->sources[t->source].steer;
+        bool is_cut = st->kind == STEER_CUT && !st->released; /* it may have less to bring in a moment */
+        if (!t->up || t->due_bytes == 0 || s <= *rest_s || is_cut)
             continue;
         *rest_s = s;
         latest = i;
@@ -240,20 +260,40 @@ static int latest_letter(const struct plait_fetch *f, uint64_t now, double *rest
     return latest;
 }
 
+/* Bytes that are planned for the letter and asked of nobody else. */
+static uint64_t single_bytes(const struct plait_fetch *f, int letter)
+{
+    const struct push *u = &f->push;
+    struct plait_extent e;
+    uint64_t sum = 0, at = 0;
+
+    for (; letter_find_due(f, letter, at, &e);
+         at = plait_min_u64(e.hi, (e.lo / u->block_bytes + 1) * u->block_bytes)) {
+        uint64_t block = e.lo / u->block_bytes;
+        bool twice = push_remembers(u, block) && (u->plan[block % PLAN_BLOCKS] & PLAN_TWICE) != 0;
+        sum += twice ? 0 : plait_min_u64(e.hi, (block + 1) * u->block_bytes) - e.lo;
+    }
+    return sum;
+}
+
 /*
- * Whether the helper is to be asked for the block as well. Of a far letter's, those that others of its connections have
- * gone past, all at once, and so that they find the helper just about idle: the others are on their way.
+ * Whether the helper is to be asked for the block as well. Of a far letter's only when the helper is just about idle, as
+ * they are on their way: all of them where few enough are left, else those that others of its connections have gone past,
+ * as long as half of what may come twice remains for the end.
  */
 static bool is_worth_doubling(const struct plait_fetch *f, int late, double rest_s, uint64_t block,
-                              int helper, const struct plait_sched_path *path, bool first)
+                              int helper, const struct plait_sched_path *path, bool first, bool all)
 {
-    uint64_t answer = letter_answer_ns(f, helper),
-             block_ns = plait_time_to_carry(f->push.block_bytes, path->rate);
+    const struct letter *t = &f->push.letters[late];
+    uint64_t answer = letter_answer_ns(f, helper), rtt = letter_rtt_ns(f, helper),
+             block_ns = plait_time_to_carry(f->push.block_bytes, path->rate), spare = twice_bytes_left(f);
 
     if (plait_to_s(path->next_free + block_ns + answer) > rest_s / 1.3)
         return false;
-    return !letter_is_far(f, late) ||
-           (block < f->push.letters[late].last && path->next_free <= answer + (first ? 0 : AT_ONCE_NS));
+    if (!letter_is_far(f, late))
+        return true;
+    bool wanted = all || (block < t->last && spare > twice_bytes(f) / 2);
+    return wanted && path->next_free <= rtt + (first ? 0 : AT_ONCE_NS);
 }
 
 void push_double_late(struct plait_fetch *f, uint64_t now)
@@ -262,19 +302,26 @@ void push_double_late(struct plait_fetch *f, uint64_t now)
     struct plait_sched_path letters[LETTERS_MAX];
     struct plait_extent e;
     double rest_s;
-    uint64_t budget = plait_max_u64(f->map.size / 100 * DOUBLED_PERCENT, DOUBLED_BYTES_MIN);
     int late = latest_letter(f, now, &rest_s);
     bool first = true;
 
     if (late == NO_LETTER || f->pin_count > 0)
         return;
+    uint64_t single = letter_is_far(f, late) ? single_bytes(f, late) : UINT64_MAX;
+    bool all = single <= plait_max_u64(LAST_BYTES, twice_bytes_left(f));
     look_for_helpers(f, now, letters);
+    for (int i = 0; i < u->letter_count; i++) { /* a burst says nothing of the rate */
+        double usual = u->letters[i].rate;
+        if (usual > 0 && usual < letters[i].rate)
+            letters[i] = (struct plait_sched_path){
+                .rate = usual, .next_free = plait_time_to_carry((double)letter_load_bytes(f, i, now), usual)};
+    }
     letters[late].rate = 0;
-    for (uint64_t at = 0; letter_find_due(f, late, at, &e) && u->doubled_bytes < budget;) {
+    for (uint64_t at = 0; letter_find_due(f, late, at, &e) && (all || twice_bytes_left(f) > 0);) {
         uint64_t block = e.lo / u->block_bytes;
         int letter = plait_sched_pick(letters, (size_t)u->letter_count, 0, (double)u->block_bytes, NULL);
         at = (block + 1) * u->block_bytes;
-        if (letter < 0 || !is_worth_doubling(f, late, rest_s, block, letter, &letters[letter], first))
+        if (letter < 0 || !is_worth_doubling(f, late, rest_s, block, letter, &letters[letter], first, all))
             break;
         if (!mark_twice(u, block))
             continue;
@@ -306,14 +353,13 @@ void push_double_straggler(struct plait_fetch *f, uint64_t now, int letter)
     struct push *u = &f->push;
     struct steer *st = &f->sources[u->letters[letter].source].steer;
     struct plait_extent e;
-    uint64_t budget = plait_max_u64(f->map.size / 100 * DOUBLED_PERCENT, DOUBLED_BYTES_MIN);
 
     if (st->kind != STEER_NONE || now < st->not_before || u->end < push_plan_limit(f) || st->told < u->end ||
         f->pin_count > 0 || !has_idle_stream(f, letter, now))
         return;
     st->block_count = 0;
     st->letter = (uint8_t)letter;
-    for (uint64_t at = 0; u->doubled_bytes < budget && find_overdue(f, letter, now, at, &e); at = e.hi) {
+    for (uint64_t at = 0; twice_bytes_left(f) > 0 && find_overdue(f, letter, now, at, &e); at = e.hi) {
         uint64_t block = e.lo / u->block_bytes;
         if (!push_remembers(u, block) || (u->plan[block % PLAN_BLOCKS] & PLAN_TWICE) != 0)
             continue;

@@ -40,6 +40,7 @@
 #define LETTERS_MAX     (PLAIT_LETTERS - 1u)
 #define PLAN_BLOCKS     8192u /* of which the plan is remembered */
 #define ASKED_MAX       256u
+#define TELLINGS_MAX    (PLAIT_FETCH_STEERS_MAX - 1u)
 
 enum lane_state {
     LANE_IDLE,    /* no request */
@@ -122,6 +123,7 @@ struct letter {
     uint64_t rated_at;
     uint64_t hole;       /* the lowest block that seems to have been left out, and since when */
     uint64_t hole_since; /* PLAIT_NEVER = none */
+    uint64_t slow_since; /* it has too much for its rate; 0 = it has not */
     uint64_t lost_at;    /* when a connection was lost, and */
     uint64_t failed_at;  /* blocks left out although none was; 0 = never */
     struct plait_span asked[ASKED_MAX]; /* by name, the latest */
@@ -136,7 +138,16 @@ struct letter {
 
 enum steer_kind { STEER_NONE, STEER_EXTEND, STEER_CUT, STEER_ASK };
 
-/* What a source is told, one thing at a time. */
+/* A part of the plan that a far source was told, and has not answered: what comes after that does not wait for it. */
+struct telling {
+    uint32_t serial;
+    struct plait_span span;
+    uint64_t sent_at;
+    unsigned fails;
+    bool again; /* in vain: to be told once more */
+};
+
+/* What a source is told, one thing at a time but for tellings. */
 struct steer {
     enum steer_kind kind; /* waits to be sent, or for its answer */
     bool sent;
@@ -154,6 +165,8 @@ struct steer {
     uint64_t cut_at; /* when the last cut was decided; 0 = never */
     bool released;   /* CUT: what it gives up is others' already, though it has not answered yet */
     bool patterned;  /* it was told a pattern: none means to go on with that */
+    struct telling tellings[TELLINGS_MAX];
+    unsigned telling_count;
 };
 
 struct push {
@@ -162,6 +175,8 @@ struct push {
     uint64_t planned_at;
     uint8_t plan[PLAN_BLOCKS];  /* letters, by block modulo PLAN_BLOCKS */
     uint64_t also[PLAN_BLOCKS]; /* bits of letters that push it as well */
+    uint8_t
+        past[PLAN_BLOCKS]; /* the letter from which it was taken back, and which may send it all the same */
     struct letter letters[LETTERS_MAX];
     int letter_count;
     struct stream *streams; /* owned; one for each lane, or NULL */
@@ -355,6 +370,8 @@ struct finish path_carries(const struct path *p, double bytes, uint64_t now);
 bool path_grows(const struct path *p, uint64_t now);
 /* Bytes/s that it is to be expected to bring on average in the time to come. */
 double path_rate_after(const struct path *p, double ahead_s, uint64_t now);
+/* Bytes/s that it is known to bring: as much as it did, or the first windows of its connections in a round trip. */
+double path_rate_seen(const struct path *p, uint64_t now);
 /* When the path has brought all that it is asked for. */
 struct finish path_finish(const struct plait_fetch *f, int path, uint64_t now);
 /* Bytes that are not here yet; how long they take at the present rates of all paths, 0 = unknown. */

@@ -35,6 +35,18 @@ void push_plan_set(struct push *u, uint64_t block, uint8_t letter)
         u->plan[block % PLAN_BLOCKS] = letter;
 }
 
+void push_plan_drop(struct push *u, uint64_t block)
+{
+    if (push_remembers(u, block))
+        u->past[block % PLAN_BLOCKS] = push_plan_at(u, block);
+    push_plan_set(u, block, LETTER_NOBODY);
+}
+
+bool push_was_planned(const struct push *u, int letter, uint64_t block)
+{
+    return push_remembers(u, block) && u->past[block % PLAN_BLOCKS] == letter;
+}
+
 bool push_is_copy(const struct push *u, int letter, uint64_t block)
 {
     return push_remembers(u, block) && (u->also[block % PLAN_BLOCKS] >> letter & 1) != 0;
@@ -186,7 +198,7 @@ void letter_down(struct plait_fetch *f, int letter)
     for (int i = 0; i < f->push.letter_count; i++)
         others |= i != letter && f->push.letters[i].source == t->source && f->push.letters[i].up;
     if (!others) {
-        f->sources[t->source].steer.kind = STEER_NONE;
+        steer_forget(&f->sources[t->source].steer);
         f->sources[t->source].steer.block_count = 0;
     }
 }
@@ -224,6 +236,42 @@ double letter_expected_rate(const struct plait_fetch *f, int letter, double ahea
     if (letter_is_far(f, letter)) /* what came over some tenths of a second says nothing of one */
         return sum;
     return sum < usual * (1 + SWAY) && sum > usual * (1 - SWAY) ? usual : sum;
+}
+
+double letter_rate_mean(const struct plait_fetch *f, int letter)
+{
+    double sum = 0;
+
+    for (int i = 0; i < f->path_count; i++)
+        sum += is_carrier(&f->paths[i], letter) ? f->paths[i].est.rate : 0;
+    return sum;
+}
+
+double letter_rate_seen(const struct plait_fetch *f, int letter, uint64_t now)
+{
+    double sum = 0, usual = f->push.letters[letter].rate;
+    bool far = letter_is_far(f, letter);
+
+    for (int i = 0; i < f->path_count; i++) {
+        const struct path *p = &f->paths[i];
+        if (is_carrier(p, letter))
+            sum += far ? path_rate_seen(p, now) : path_rate(p, now);
+    }
+    return far || sum > usual ? sum : usual;
+}
+
+uint64_t letter_load_bytes(const struct plait_fetch *f, int letter, uint64_t now)
+{
+    const struct letter *t = &f->push.letters[letter];
+    uint64_t behind = 0;
+
+    if (!letter_is_far(f, letter))
+        return t->due_bytes + t->copy_bytes;
+    for (int i = 0; i < f->path_count; i++) {
+        if (is_carrier(&f->paths[i], letter))
+            behind += (uint64_t)plait_estimator_behind(&f->paths[i].est, now);
+    }
+    return plait_since(t->due_bytes + t->copy_bytes + letter_range_bytes(f, letter), behind);
 }
 
 uint64_t letter_range_bytes(const struct plait_fetch *f, int letter)
@@ -351,5 +399,7 @@ uint64_t letter_ahead_ns(const struct plait_fetch *f, int letter)
         return ALONE_AHEAD_NS + 4 * rtt;
     if (!letter_is_far(f, letter))
         return AHEAD_NS + 2 * rtt;
-    return AHEAD_NS + (f->sources[f->push.letters[letter].source].steer.took_ns == 0 ? 4 * rtt : 3 * rtt / 2);
+    return AHEAD_NS + (f->sources[f->push.letters[letter].source].steer.took_ns == 0
+                           ? 3 * rtt
+                           : letter_answer_ns(f, letter) + rtt / 2);
 }

@@ -5,11 +5,12 @@
  */
 #include "fetch_int.h"
 
-#define YOUNG_LAGS   8   /* a path counts as young for so many round trips */
-#define FRESH_LAGS   4   /* a connection opens its window for so many */
-#define GROWS        1.3 /* from one sample to the next: its windows still open */
-#define REST_NS      (250 * PLAIT_MS)
-#define FIRST_WINDOW 14600.0 /* bytes that a new connection may send at once (RFC 6928) */
+#define YOUNG_LAGS    8   /* a path counts as young for so many round trips */
+#define FRESH_LAGS    4   /* a connection opens its window for so many */
+#define GROWS         1.3 /* from one sample to the next: its windows still open */
+#define REST_NS       (250 * PLAIT_MS)
+#define FIRST_WINDOWS 1.5     /* so many of them come in a round trip at least */
+#define FIRST_WINDOW  14600.0 /* bytes that a new connection may send at once (RFC 6928) */
 
 /* Seconds until `bytes` are here at `rate` when a connection opens its window from `window` bytes, doubling
  * each `rtt_s`. */
@@ -70,6 +71,15 @@ double path_rate_after(const struct path *p, double ahead_s, uint64_t now)
         window *= 2;
     }
     return (bytes + window * left_s / rtt_s) / ahead_s;
+}
+
+double path_rate_seen(const struct path *p, uint64_t now)
+{
+    double rtt_s = plait_to_s(p->est.rtt_min_ns);
+
+    if (p->est.samples == 0 && rtt_s > 0)
+        return FIRST_WINDOWS * FIRST_WINDOW * (double)plait_max_u64(1, path_lanes_busy(p)) / rtt_s;
+    return path_grows(p, now) ? plait_estimator_sample(&p->est, 0) : path_rate_after(p, 0, now);
 }
 
 struct finish path_finish(const struct plait_fetch *f, int path, uint64_t now)

@@ -164,6 +164,7 @@ bool push_wants_lane(const struct plait_fetch *f, int path, uint64_t now)
 {
     const struct path *p = &f->paths[path];
     const struct source *s = &f->sources[p->source];
+    int letter = p->letter != NO_LETTER ? p->letter : letter_of_kin(f, p);
     bool up = p->letter != NO_LETTER && f->push.letters[p->letter].up;
     bool far = p->est.rtt_min_ns > PUSH_FAR_NS && f->config.window_bytes == 0;
     uint64_t bytes = fetch_left(f) - f->map.taken_bytes;
@@ -181,8 +182,9 @@ bool push_wants_lane(const struct plait_fetch *f, int path, uint64_t now)
         return false;
     uint64_t least_ns =
         up ? MORE_NS_MIN : LEFT_NS_MIN + (far ? LEFT_RTTS_FAR : LEFT_RTTS) * p->est.rtt_min_ns;
-    if (up)
-        bytes += f->push.letters[p->letter].due_bytes;
+    if (letter != NO_LETTER &&
+        f->push.letters[letter].up) /* of what is planned for it the source gives it a part */
+        bytes += f->push.letters[letter].due_bytes;
     return rate > 0 && (double)bytes / rate > plait_to_s(least_ns);
 }
 
@@ -199,7 +201,7 @@ static bool choose_span(struct plait_fetch *f, int letter, struct plait_span *sp
     for (int i = 0; i < f->push.letter_count; i++)
         others |= f->push.letters[i].source == t->source && push_is_carried(f, i, false);
     if (!others) {
-        st->kind = STEER_NONE;
+        steer_forget(st);
         st->told = first;
     }
     first = plait_min_u64(first, st->told);
@@ -327,7 +329,7 @@ static void end_block(struct plait_fetch *f, int lane, uint64_t block)
     struct letter *letter = &f->push.letters[number];
 
     t->blocks++;
-    t->strays += !letter_is_asked(f, number, block);
+    t->strays += !letter_is_asked(f, number, block) && !push_was_planned(&f->push, number, block);
     if (push_is_copy(&f->push, number, block)) {
         f->push.also[block % PLAN_BLOCKS] &= ~(UINT64_C(1) << number);
         letter->copy_bytes -= plait_min_u64(f->push.block_bytes, letter->copy_bytes);

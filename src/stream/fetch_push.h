@@ -55,6 +55,9 @@ uint64_t push_block_count(const struct plait_fetch *f);
 bool push_remembers(const struct push *u, uint64_t block);
 uint8_t push_plan_at(const struct push *u, uint64_t block);
 void push_plan_set(struct push *u, uint64_t block, uint8_t letter);
+/* Takes the block back from its letter, which may have sent it already; whether that was so. */
+void push_plan_drop(struct push *u, uint64_t block);
+bool push_was_planned(const struct push *u, int letter, uint64_t block);
 /* Whether the letter pushes it as well, as a copy. */
 bool push_is_copy(const struct push *u, int letter, uint64_t block);
 /* Whether the source is to push some of the bytes as a copy. */
@@ -77,6 +80,12 @@ void letter_down(struct plait_fetch *f, int letter);
 /* Bytes/s of all its paths: by the latest samples; as is to be expected for so long a time. */
 double letter_rate(const struct plait_fetch *f, int letter, uint64_t now);
 double letter_expected_rate(const struct plait_fetch *f, int letter, double ahead_s, uint64_t now);
+/* The same, however long nothing has come. */
+double letter_rate_mean(const struct plait_fetch *f, int letter);
+/* Bytes/s that the letter has shown to bring: not what a far one may grow to, and no stutter of a near one. */
+double letter_rate_seen(const struct plait_fetch *f, int letter, uint64_t now);
+/* What it has to bring, of a far one with what is asked as ranges, and without what seems to wait behind lost packets. */
+uint64_t letter_load_bytes(const struct plait_fetch *f, int letter, uint64_t now);
 /* What its long paths are asked for as ranges. */
 uint64_t letter_range_bytes(const struct plait_fetch *f, int letter);
 void letter_learn_rate(struct plait_fetch *f, uint64_t now, int letter);
@@ -130,6 +139,10 @@ void push_double_late(struct plait_fetch *f, uint64_t now);
 void push_double_straggler(struct plait_fetch *f, uint64_t now, int letter);
 
 /* fetch_steer.c */
+/* No answer is waited for any more. */
+void steer_forget(struct steer *st);
+/* What is taken back from `first` on: all that a far source may know, lest it be taken for what overtook that. */
+struct plait_span steer_cut_span(const struct plait_fetch *f, int source, uint64_t first);
 /* The next steering request, until false. */
 bool steer_next(struct plait_fetch *f, uint64_t now, struct plait_fetch_cmd *cmd);
 void steer_on_deadline(struct plait_fetch *f, uint64_t now);

@@ -13,7 +13,8 @@
  *   twice    near the end, what stalls is asked for a second time.
  *
  * Each source is told its own part, one thing at a time; blocks of others stand in its patterns, too, but it
- * matters to nobody whether all sources have the same plan for them.
+ * matters to nobody whether all sources have the same plan for them. A far one is told more of the plan before it has
+ * answered (tellings): its answers stand in the queue of all that it sends. Two of them that overtake each other do no harm.
  *
  * The last block of the stream is never in the plan but asked for: a source that has sent the end of the plan would
  * end its streams, and could not be asked for holes any more.
@@ -31,7 +32,51 @@
 #define TRIES_MAX      4
 #define TWICE_PERCENT  2 /* of all that may come, of what a far source is not asked about */
 
+#define WARM 2 /* connections of a far source that are made before there is something to say */
+
 /* ---- telling ---- */
+
+void steer_forget(struct steer *st)
+{
+    st->kind = STEER_NONE;
+    st->telling_count = 0;
+}
+
+struct plait_span steer_cut_span(const struct plait_fetch *f, int source, uint64_t first)
+{
+    bool far = source_rtt_min_ns(f, source) > PUSH_FAR_NS;
+
+    return (struct plait_span){first,
+                               far ? plait_max_u64(first + 1, f->sources[source].steer.told) - 1 : first};
+}
+
+/* A far source was told more of the plan: its answer is not waited for. */
+static void let_go(struct plait_fetch *f, int source)
+{
+    struct steer *st = &f->sources[source].steer;
+
+    if (st->kind != STEER_EXTEND || !st->sent || st->telling_count == TELLINGS_MAX ||
+        source_rtt_min_ns(f, source) <= PUSH_FAR_NS)
+        return;
+    st->tellings[st->telling_count++] =
+        (struct telling){.serial = st->serial, .span = st->span, .sent_at = st->sent_at, .fails = st->fails};
+    st->kind = STEER_NONE;
+}
+
+/* One that was in vain is told again. */
+static void take_up_again(struct steer *st)
+{
+    for (unsigned i = 0; i < st->telling_count && st->kind == STEER_NONE; i++) {
+        const struct telling t = st->tellings[i];
+        if (!t.again)
+            continue;
+        st->tellings[i] = st->tellings[--st->telling_count];
+        st->kind = STEER_EXTEND;
+        st->sent = false;
+        st->fails = t.fails;
+        st->span = t.span;
+    }
+}
 
 static void extend_source(struct plait_fetch *f, int source)
 {
@@ -54,12 +99,21 @@ static void extend_source(struct plait_fetch *f, int source)
     st->told = end;
 }
 
-/* A long path's connection for steering is made before there is something to say: it is told again what it knows. */
+/* Whether a long path's connection for steering is to be made, before there is something to say. */
+static bool is_cold(const struct plait_fetch *f, int source)
+{
+    const struct steer *st = &f->sources[source].steer;
+
+    return st->took_ns == 0 && st->told > 0 && st->telling_count < WARM &&
+           source_rtt_min_ns(f, source) > PUSH_FAR_NS;
+}
+
+/* It is told again what it knows. The requests of its streams, which go first, are there a round trip earlier. */
 static void warm_source(struct plait_fetch *f, int source)
 {
     struct steer *st = &f->sources[source].steer;
 
-    if (st->took_ns > 0 || st->told == 0 || source_rtt_min_ns(f, source) <= PUSH_FAR_NS)
+    if (!is_cold(f, source))
         return;
     st->kind = STEER_EXTEND;
     st->sent = false;
@@ -81,8 +135,8 @@ static bool is_better(const struct plait_fetch *f, const struct steer *st, int p
     return f->paths[path].est.rtt_min_ns < f->paths[best].est.rtt_min_ns;
 }
 
-/* A path with a stream that the source has answered. */
-static int steer_path(const struct plait_fetch *f, int source)
+/* A path with a stream that the source has answered, or is about to. */
+static int steer_path(const struct plait_fetch *f, int source, bool soon)
 {
     int best = -1;
 
@@ -90,7 +144,8 @@ static int steer_path(const struct plait_fetch *f, int source)
         const struct path *p = &f->paths[i];
         bool answered = false;
         for (int k = 0; k < PLAIT_FETCH_LANES_MAX && p->source == source; k++)
-            answered |= p->lanes[k].stream && !p->lanes[k].given_up && p->lanes[k].state != LANE_OPENING;
+            answered |=
+                p->lanes[k].stream && !p->lanes[k].given_up && (soon || p->lanes[k].state != LANE_OPENING);
         if (answered && (best < 0 || is_better(f, &f->sources[source].steer, i, best)))
             best = i;
     }
@@ -123,10 +178,15 @@ bool steer_next(struct plait_fetch *f, uint64_t now, struct plait_fetch_cmd *cmd
         return false;
     for (int i = 0; i < f->source_count; i++) {
         struct steer *st = &f->sources[i].steer;
-        int path = f->sources[i].takes_part ? steer_path(f, i) : -1;
+        int path = f->sources[i].takes_part ? steer_path(f, i, false) : -1;
+        bool early = path < 0 && f->sources[i].takes_part && is_cold(f, i);
+        if (early)
+            path = steer_path(f, i, true);
         if (path < 0 || now < st->not_before)
             continue;
-        if (st->kind == STEER_NONE)
+        let_go(f, i);
+        take_up_again(st);
+        if (st->kind == STEER_NONE && !early)
             extend_source(f, i);
         if (st->kind == STEER_NONE)
             warm_source(f, i);
@@ -153,7 +213,7 @@ static void release_of_source(struct plait_fetch *f, int source, uint64_t from, 
             push_forget_copies(f, i, from);
         for (uint64_t b = from; forget && b < plait_min_u64(to, f->push.end); b++) {
             if (push_plan_at(&f->push, b) == i)
-                push_plan_set(&f->push, b, LETTER_NOBODY);
+                push_plan_drop(&f->push, b);
         }
     }
 }
@@ -197,7 +257,7 @@ static void on_late(struct plait_fetch *f, uint64_t now, int source, uint64_t at
         uint64_t look =
             (now - st->sent_at) * st->fails + FLIGHT_NS; /* ever further, so that it comes to an end */
         uint64_t next = plait_add_sat(push_reached(f, st->letter, at, rate, look), 1);
-        st->span = (struct plait_span){next, next};
+        st->span = steer_cut_span(f, source, next);
         st->sent = false;
         if (next < f->push.end)
             return;
@@ -211,7 +271,7 @@ static void on_lost(struct plait_fetch *f, uint64_t now, int source)
     struct steer *st = &f->sources[source].steer;
     enum steer_kind kind = st->kind;
 
-    st->kind = STEER_NONE;
+    steer_forget(st);
     if (kind == STEER_ASK) {
         for (size_t i = 0; i < st->block_count; i++)
             release_of_source(f, source, st->blocks[i].first, st->blocks[i].last + 1, true);
@@ -225,6 +285,11 @@ static void on_lost(struct plait_fetch *f, uint64_t now, int source)
     }
 }
 
+static void learn_took(struct steer *st, uint64_t took_ns)
+{
+    st->took_ns = st->took_ns == 0 ? took_ns : (3 * st->took_ns + took_ns) / 4;
+}
+
 static void on_broken(struct plait_fetch *f, uint64_t now, int source)
 {
     struct steer *st = &f->sources[source].steer;
@@ -233,6 +298,35 @@ static void on_broken(struct plait_fetch *f, uint64_t now, int source)
     st->not_before = now + (f->live.on && st->fails == 0 ? 0 : TRY_AGAIN_NS << st->fails);
     if (++st->fails > TRIES_MAX)
         on_lost(f, now, source);
+}
+
+/* The answer to what was not waited for. False: it was something else. */
+static bool on_told(struct plait_fetch *f, uint64_t now, uint32_t serial, enum plait_fetch_steered how)
+{
+    for (int i = 0; i < f->source_count; i++) {
+        struct steer *st = &f->sources[i].steer;
+        for (unsigned k = 0; k < st->telling_count; k++) {
+            struct telling *t = &st->tellings[k];
+            if (t->serial != serial || t->again)
+                continue;
+            f->replan = true;
+            if (how == PLAIT_FETCH_STEERED_DONE) {
+                learn_took(st, now - t->sent_at);
+                *t = st->tellings[--st->telling_count];
+                push_look_at_shares(f, now); /* before there is more to tell it, what there is to take back */
+            } else if (how == PLAIT_FETCH_STEERED_BROKEN && ++t->fails <= TRIES_MAX) {
+                t->again = true;
+            } else if (steer_path(f, i, false) >= 0) {
+                on_lost(f, now, i);
+                if (how == PLAIT_FETCH_STEERED_REFUSED)
+                    push_no_stream(f, i);
+            } else { /* before its streams */
+                *t = st->tellings[--st->telling_count];
+            }
+            return true;
+        }
+    }
+    return false;
 }
 
 static int steered_source(const struct plait_fetch *f, uint32_t serial)
@@ -248,7 +342,7 @@ static int steered_source(const struct plait_fetch *f, uint32_t serial)
 void plait_fetch_on_steered(struct plait_fetch *f, uint64_t now, uint32_t serial,
                             enum plait_fetch_steered how, uint64_t at)
 {
-    int source = steered_source(f, serial);
+    int source = on_told(f, now, serial, how) ? PLAIT_FETCH_NO_SOURCE : steered_source(f, serial);
 
     if (source == PLAIT_FETCH_NO_SOURCE)
         return;
@@ -256,7 +350,7 @@ void plait_fetch_on_steered(struct plait_fetch *f, uint64_t now, uint32_t serial
     f->replan = true;
     switch (how) {
     case PLAIT_FETCH_STEERED_DONE:
-        st->took_ns = st->took_ns == 0 ? now - st->sent_at : (3 * st->took_ns + now - st->sent_at) / 4;
+        learn_took(st, now - st->sent_at);
         on_agreed(f, source);
         st->kind = STEER_NONE;
         st->block_count = 0;
@@ -322,6 +416,11 @@ void steer_on_deadline(struct plait_fetch *f, uint64_t now)
             st->mute_since = f->live.on ? now : 0;
             on_broken(f, now, i);
         }
+        for (unsigned k = 0; k < st->telling_count; k++) {
+            struct telling *t = &st->tellings[k];
+            t->again |= now - t->sent_at > least + 4 * st->took_ns;
+        }
+        f->replan |= st->telling_count > 0;
         /* The answer may stand in the very queue that the source is slow for: what comes all the same comes twice. */
         if (st->kind == STEER_CUT && st->sent && now - st->sent_at > patience_ns(f, i))
             on_agreed(f, i);

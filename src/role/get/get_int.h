@@ -90,7 +90,7 @@ struct get_reach {
     size_t count;
 };
 
-/* Steers one source. */
+/* Steers one source, over one connection. */
 struct get_steer {
     struct plait_get *g;
     struct plait_http_lane *http; /* a connection of its own; NULL = none yet */
@@ -99,6 +99,7 @@ struct get_steer {
     bool answered;
     enum plait_fetch_steered how;
     uint64_t at;
+    uint64_t asked_ns; /* when it was last asked something */
 };
 
 /* A Metalink document that is being fetched, or waits for that. */
@@ -163,7 +164,7 @@ struct plait_get {
     struct get_reach *reaches[PLAIT_ROUTES_MAX]; /* NULL = everything */
     uint8_t group[PLAIT_GROUP_ID_BYTES];         /* of this transfer's streams */
     bool has_group;
-    struct get_steer *steers[PLAIT_FETCH_SOURCES_MAX];
+    struct get_steer *steers[PLAIT_FETCH_SOURCES_MAX][PLAIT_FETCH_STEERS_MAX];
 
     char document_shown[PLAIT_HTTP_REASON_MAX]; /* the latest that was used */
     struct get_document documents[DOCUMENTS_MAX];

@@ -1,6 +1,6 @@
 /*
  * Streams (doc/protocol.md): what their requests say, and steering, which has a small connection of its own to each
- * source.
+ * source, or a few where answers take long.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,10 +156,33 @@ static void on_end(void *ctx, const struct plait_http_end *end)
 
 static const struct plait_http_events steer_events = {NULL, on_head, on_data, on_end};
 
-/* The source's connection for steering, over that path. */
+static bool is_busy(const struct get_steer *s)
+{
+    return s != NULL && s->http != NULL && plait_http_lane_is_busy(s->http);
+}
+
+/* Of the source's connections for steering one that stands and waits for nothing, or a new one; where all wait, the one
+ * that has done so longest, which the fetch does not wait for any more. */
+static struct get_steer **choose_steer(struct get_steer *list[PLAIT_FETCH_STEERS_MAX], int path)
+{
+    struct get_steer **best = &list[0];
+
+    for (int i = 0; i < PLAIT_FETCH_STEERS_MAX; i++) {
+        if (list[i] == NULL)
+            return &list[i];
+        if (!is_busy(list[i]) && list[i]->path == path)
+            return &list[i];
+        bool idler = is_busy(*best) && !is_busy(list[i]);
+        if (idler || (is_busy(*best) == is_busy(list[i]) && list[i]->asked_ns < (*best)->asked_ns))
+            best = &list[i];
+    }
+    return best;
+}
+
+/* The connection for steering the source, over that path. */
 static struct get_steer *steer_for(struct plait_get *g, int path)
 {
-    struct get_steer **place = &g->steers[g->paths[path].source], *s = *place;
+    struct get_steer **place = choose_steer(g->steers[g->paths[path].source], path), *s = *place;
     const struct plait_route *route = &g->routes.list[g->paths[path].route];
 
     if (s == NULL)
@@ -172,6 +195,7 @@ static struct get_steer *steer_for(struct plait_get *g, int path)
     }
     s->g = g;
     s->path = path;
+    s->asked_ns = g->loop.now;
     if (s->http == NULL)
         s->http = plait_http_lane_new(g->http, &steer_events, s, plait_route_egress(route), route->proxy);
     return s->http != NULL ? s : NULL;
@@ -212,18 +236,21 @@ void get_steer(struct plait_get *g, const struct plait_fetch_cmd *cmd)
 
 void get_drop_steers(struct plait_get *g)
 {
-    for (int i = 0; i < PLAIT_FETCH_SOURCES_MAX; i++)
-        if (g->steers[i] != NULL && g->steers[i]->http != NULL)
-            plait_http_lane_drop(g->steers[i]->http);
+    for (int i = 0; i < PLAIT_FETCH_SOURCES_MAX * PLAIT_FETCH_STEERS_MAX; i++) {
+        struct get_steer *s = g->steers[i / PLAIT_FETCH_STEERS_MAX][i % PLAIT_FETCH_STEERS_MAX];
+        if (s != NULL && s->http != NULL)
+            plait_http_lane_drop(s->http);
+    }
 }
 
 void get_free_steers(struct plait_get *g)
 {
-    for (int i = 0; i < PLAIT_FETCH_SOURCES_MAX; i++) {
-        if (g->steers[i] == NULL)
+    for (int i = 0; i < PLAIT_FETCH_SOURCES_MAX * PLAIT_FETCH_STEERS_MAX; i++) {
+        struct get_steer **s = &g->steers[i / PLAIT_FETCH_STEERS_MAX][i % PLAIT_FETCH_STEERS_MAX];
+        if (*s == NULL)
             continue;
-        plait_http_lane_free(g->steers[i]->http);
-        free(g->steers[i]);
-        g->steers[i] = NULL;
+        plait_http_lane_free((*s)->http);
+        free(*s);
+        *s = NULL;
     }
 }
