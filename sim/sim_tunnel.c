@@ -275,21 +275,21 @@ static void on_stall(void *ctx, uint64_t now)
     plait_sim_tunnel_flush(e->tunnel, e->side, now);
 }
 
-static void init_paths(struct plait_sim_tunnel *t, struct plait_sim_tunnel_end *e)
+void plait_sim_tunnel_path(struct plait_sim_tunnel *t, unsigned side, unsigned i, bool there)
 {
-    const struct plait_sim_tunnel_row *row = t->row;
+    const struct plait_sim_uplink *u = &t->row->uplink[i];
+    struct plait_sim_tunnel_end *e = &t->end[side];
+    uint64_t now = end_clock(e, t->events->now);
+    struct plait_bond_path_config c = {.weight = u->weight,
+                                       .rate_max = u->limit * BYTES_PER_MBIT,
+                                       .backup = u->backup,
+                                       .carried = u->carried && side == PLAIT_SIM_NODE,
+                                       .overhead = PLAIT_SIM_TUNNEL_HEADERS};
 
-    for (unsigned i = 0; i < t->uplinks; i++) {
-        const struct plait_sim_uplink *u = &row->uplink[i];
-        struct plait_bond_path_config c = {.weight = u->weight,
-                                           .rate_max = u->limit * BYTES_PER_MBIT,
-                                           .backup = u->backup,
-                                           .carried = u->carried && e->side == PLAIT_SIM_NODE,
-                                           .overhead = PLAIT_SIM_TUNNEL_HEADERS};
-        if (row->only == 0 || row->only == (int)i + 1)
-            if (plait_bond_path_set(e->bond, end_clock(e, t->events->now), i, &c) != PLAIT_OK)
-                plait_sim_tunnel_fail(t, "a path was refused");
-    }
+    if (!there)
+        plait_bond_path_remove(e->bond, now, i);
+    else if (plait_bond_path_set(e->bond, now, i, &c) != PLAIT_OK)
+        plait_sim_tunnel_fail(t, "a path was refused");
 }
 
 static void init_end(struct plait_sim_tunnel *t, unsigned side)
@@ -326,7 +326,9 @@ static void init_end(struct plait_sim_tunnel *t, unsigned side)
     };
     if (plait_bond_new(&config, &e->bond) != PLAIT_OK)
         abort();
-    init_paths(t, e);
+    for (unsigned i = 0; i < t->uplinks; i++)
+        if (row->only == 0 || row->only == (int)i + 1)
+            plait_sim_tunnel_path(t, side, i, true);
 }
 
 /* ---- carrier ---- */

@@ -91,6 +91,8 @@ void plait_sim_tunnel_lay(struct plait_sim_tunnel *t, const struct plait_sim_tun
                           struct plait_sim_events *events, struct plait_sim_tunnel_result *out);
 void plait_sim_tunnel_join(struct plait_sim_tunnel *t);
 void plait_sim_tunnel_wake(struct plait_sim_tunnel *t);
+/* A path comes or goes at one end, after it has joined; the end is to be flushed then. */
+void plait_sim_tunnel_path(struct plait_sim_tunnel *t, unsigned side, unsigned uplink, bool there);
 void plait_sim_tunnel_pour(struct plait_sim_tunnel *t);
 void plait_sim_tunnel_part(struct plait_sim_tunnel *t);
 
