@@ -18,6 +18,7 @@
 #include "village_seeds.h"
 
 #define SEEDS_PER_LINE 50
+#define SILENCE_MS     100
 
 struct options {
     const char *scenario;
@@ -46,6 +47,8 @@ static void print_result(const struct plait_sim_village_row *row, const struct p
     for (unsigned n = 0; n < row->terminals; n++) {
         tcp[n] = row->terminal[n].inner[0].used ? r->mbit_late[n] : 0;
         printf(" %6.2f (%6.2f)", r->mbit[n], r->mbit_late[n]);
+        if (r->silence_ms[n] > SILENCE_MS)
+            printf(" silent %.0f ms", r->silence_ms[n]);
         if (r->ping_ms[n] > 0)
             printf(" p95 %.0f ms", r->ping_ms[n]);
     }

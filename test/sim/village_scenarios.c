@@ -82,6 +82,31 @@ const struct village_scenario village_scenarios[] = {
     {"up-two-without", {{THREE}, {IDLE(1), IDLE(2), IDLE(3), T(0, CUBIC(UP)), T(0, CUBIC(UP))}, 5, .seconds = 20}, .ratio = 1.3, .all = 0.8},
     {"up-owner-stops", {{THREE}, {T(1, CUBIC(UP, .stop_ms = 8000)), T(2, CUBIC(UP)), IDLE(3)}, 3, .seconds = 26}, .all = 0.8},
     {"up-and-down", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(UP)), IDLE(3)}, 3, .seconds = 14}},
+
+    /* ---- coming and going: at 6 s, where nothing else is said; what remains is two lines of three ---- */
+    {"one-and-a-neighbour-leaves", {{THREE}, {T(1, CUBIC(0)), IDLE(2), {.line = 3, .leave_ms = 6000}}, 3, .seconds = 16}, .all = 0.55, .silence_ms = 150},
+    {"one-and-a-neighbour-is-killed", {{THREE}, {T(1, CUBIC(0)), IDLE(2), {.line = 3, .kill_ms = 6000}}, 3, .seconds = 16}, .all = 0.55, .silence_ms = 500},
+    {"two-and-a-neighbour-is-killed", {{THREE}, {T(1, CUBIC(0)), T(2, BBR(0)), {.line = 3, .kill_ms = 6000}}, 3, .seconds = 16}, .ratio = 1.15, .all = 0.53, .silence_ms = 500},
+    {"one-without-and-two-are-killed", {{THREE}, {IDLE(1), {.line = 2, .kill_ms = 4000}, {.line = 3, .kill_ms = 7000}, T(0, CUBIC(0))}, 4, .seconds = 20}, .all = 0.26, .silence_ms = 500},
+    {"up-one-and-a-neighbour-leaves", {{THREE}, {T(1, CUBIC(UP)), IDLE(2), {.line = 3, .leave_ms = 6000}}, 3, .seconds = 16}, .all = 0.55, .silence_ms = 150},
+    {"up-one-and-a-neighbour-is-killed", {{THREE}, {T(1, CUBIC(UP)), IDLE(2), {.line = 3, .kill_ms = 6000}}, 3, .seconds = 16}, .all = 0.55, .silence_ms = 500},
+    {"one-and-neighbours-join", {{THREE}, {T(1, CUBIC(0)), {.line = 2, .join_ms = 3000}, {.line = 3, .join_ms = 6000}}, 3, .seconds = 18}, .all = 0.8, .silence_ms = 150},
+    {"up-one-and-neighbours-join", {{THREE}, {T(1, CUBIC(UP)), {.line = 2, .join_ms = 3000}, {.line = 3, .join_ms = 6000}}, 3, .seconds = 18}, .all = 0.8, .silence_ms = 150},
+    {"one-joins-while-two-load", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3), {.join_ms = 4000, .inner = {CUBIC(.start_ms = 5000)}}}, 4, .seconds = 20}, .own = 0.85, .all = 0.8, .silence_ms = 150},
+    {"two-and-a-line-is-cut", {{L(30, 30, 10), L(30, 30, 10), {30, 30, .up_mbit = 10, .outage = {{4000, 7000, PLAIT_SIM_CUT_SILENT}}}}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 24}, .ratio = 1.1, .own = 0.95, .all = 0.8, .silence_ms = 500},
+    {"two-and-a-line-gets-slow", {{L(30, 30, 10), L(30, 30, 10), {30, 30, .up_mbit = 10, .step = {{6000, 6}}}}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 24}, .ratio = 1.15, .all = 0.6, .silence_ms = 500},
+    {"two-and-a-line-gets-fast", {{L(30, 30, 10), L(30, 30, 10), {5, 30, .up_mbit = 10, .step = {{6000, 30}}}}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 24}, .ratio = 1.15, .all = 1.0, .silence_ms = 150},
+
+    /* ---- what owners let others have ---- */
+    {"one-and-a-kept-line", {{THREE}, {T(1, CUBIC(0)), IDLE(2), IDLE(3)}, 3, .seconds = 12, .offer = {[2] = {.kept = true}}}, .all = 0.55, .most = 0.67},
+    {"one-and-two-limits", {{THREE}, {IDLE(1), IDLE(2), IDLE(3), T(0, CUBIC(0))}, 4, .seconds = 14, .offer = {[0] = {.limit = 8}, [1] = {.limit = 5}, [2] = {.kept = true}}}, .all = 0.11, .most = 0.145},
+    {"up-one-and-two-limits", {{THREE}, {IDLE(1), IDLE(2), IDLE(3), T(0, CUBIC(UP))}, 4, .seconds = 14, .offer = {[0] = {.limit = 4}, [1] = {.limit = 2}, [2] = {.kept = true}}}, .all = 0.15, .most = 0.2},
+    {"owner-beside-a-limited-guest", {{THREE}, {T(1, CUBIC(0)), IDLE(2), IDLE(3), T(0, CUBIC(0))}, 4, .seconds = 14, .offer = {[0] = {.limit = 3}}}, .all = 0.7},
+
+    /* ---- weights ---- */
+    {"one-weighted", {{{30, 30, .up_mbit = 10, .weight = 2}, {30, 30, .up_mbit = 10, .weight = 1}, {30, 30, .up_mbit = 10, .weight = 2}}, {T(1, CUBIC(0)), IDLE(2), IDLE(3)}, 3, .seconds = 12}, .all = 0.68},
+    {"up-one-weighted", {{{30, 30, .up_mbit = 10, .weight = 2}, {30, 30, .up_mbit = 10, .weight = 1}, {30, 30, .up_mbit = 10, .weight = 2}}, {T(1, CUBIC(UP)), IDLE(2), IDLE(3)}, 3, .seconds = 12}, .all = 0.68},
+    {"two-half-weighted", {{{30, 30, .up_mbit = 10, .weight = 30}, L(30, 30, 10), {30, 30, .up_mbit = 10, .weight = 30}}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 16}, .all = 0.5},
 };
 /* clang-format on */
 const unsigned village_scenario_count = sizeof(village_scenarios) / sizeof(village_scenarios[0]);
@@ -137,7 +162,7 @@ static bool check_shares(const struct village_scenario *s, const struct plait_si
     double lines =
         row->terminal[0].inner[0].up || row->terminal[3].inner[0].up ? r->sum_mbit_up : r->sum_mbit;
 
-    if (s->all > 0 && sum < s->all * lines)
+    if ((s->all > 0 && sum < s->all * lines) || (s->most > 0 && sum > s->most * lines))
         return FAIL("%.2f Mbit/s together, %.3f of the lines", sum, sum / lines);
     return true;
 }
@@ -156,6 +181,9 @@ bool village_scenario_check(const struct village_scenario *s, const struct plait
     for (unsigned n = 0; n < row.terminals; n++)
         if (s->ping_ms > 0 && r->ping_ms[n] > s->ping_ms)
             return FAIL("terminal %u: ping p95 %.1f ms", n + 1, r->ping_ms[n]);
+    for (unsigned n = 0; n < row.terminals; n++)
+        if (s->silence_ms > 0 && is_judged(&row.terminal[n]) && r->silence_ms[n] > s->silence_ms)
+            return FAIL("terminal %u: nothing for %.0f ms", n + 1, r->silence_ms[n]);
     for (unsigned i = 0; i < PLAIT_SIM_UPLINKS_MAX; i++)
         if (s->queue_ms > 0 && r->line_queue_ms[i] > s->queue_ms)
             return FAIL("line %u: a queue of %.1f ms", i + 1, r->line_queue_ms[i]);

@@ -12,11 +12,13 @@ struct village_scenario {
     struct plait_sim_village_row row;
 
     /* expected; 0 = nothing is expected. Of the second half, and of terminals whose first flow is TCP. */
-    double ratio;    /* most that the greatest may get, in parts of what the least gets */
-    double own;      /* least part of what a terminal's own line gives it alone, for each that has one */
-    double all;      /* least part of what TCP would carry over all lines, together */
-    double ping_ms;  /* most that the 95th percentile of a ping may be */
-    double queue_ms; /* most that may stand before any line */
+    double ratio;      /* most that the greatest may get, in parts of what the least gets */
+    double own;        /* least part of what a terminal's own line gives it alone, for each that has one */
+    double all;        /* least part of what TCP would carry over all lines, together */
+    double most;       /* and the greatest such part */
+    double ping_ms;    /* most that the 95th percentile of a ping may be */
+    double silence_ms; /* longest time in which one of them may get nothing */
+    double queue_ms;   /* most that may stand before any line */
 };
 
 extern const struct village_scenario village_scenarios[];
