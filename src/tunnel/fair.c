@@ -14,7 +14,8 @@
 #define WEIGHT_MIN  (1.0 / 16)
 #define WAITED      (5 * PLAIT_MS) /* who waits for longer wants more than he gets; */
 #define WAITED_LIFE (3 * PLAIT_S)  /* so that is remembered */
-#define SMALL       0.1            /* of what the greatest one has: acknowledgements */
+#define SMALL       0.1            /* of what the greatest one has: no rival */
+#define SIZE_LEAST  500.0 /* smaller ones on the average: acknowledgements, which want no more than they get */
 
 struct slot {
     uint64_t since;
@@ -30,8 +31,9 @@ struct flow {
     double weight; /* of its quantum */
     double told;   /* what it gets on all lines, and when that was said; 0 = never */
     uint64_t told_at, waited_at;
-    uint64_t marked; /* counts.bytes then */
-    double rate;     /* since */
+    struct plait_fair_counts marked; /* counts, when the weights were looked at last, */
+    double rate;                     /* and since: bytes a second, */
+    double size;                     /* bytes of a packet */
 };
 
 struct plait_fair {
@@ -114,10 +116,15 @@ static double has(const struct flow *q)
     return plait_max_d(q->told, q->rate);
 }
 
+static bool is_told(const struct flow *q, uint64_t now)
+{
+    return q->told_at != 0 && plait_since(now, q->told_at) < PLAIT_FAIR_TOLD;
+}
+
 static bool competes(const struct flow *q, uint64_t now, double most)
 {
-    return q->told_at != 0 && plait_since(now, q->told_at) < PLAIT_FAIR_TOLD && q->waited_at != 0 &&
-           plait_since(now, q->waited_at) < WAITED_LIFE && q->rate > 0 && has(q) > SMALL * most;
+    return is_told(q, now) && q->waited_at != 0 && plait_since(now, q->waited_at) < WAITED_LIFE &&
+           q->size > SIZE_LEAST && has(q) > SMALL * most;
 }
 
 /* Bytes a second since this was done last. Returns the most that a flow has anywhere. */
@@ -127,8 +134,11 @@ static double measure(struct plait_fair *f, uint64_t now)
 
     for (size_t i = 0; i < PLAIT_FAIR_FLOWS_MAX; i++) {
         struct flow *q = &f->flows[i];
-        q->rate = (double)(q->counts.bytes - q->marked) / plait_to_s(now - f->adapted_at);
-        q->marked = q->counts.bytes;
+        uint64_t packets = q->counts.packets - q->marked.packets;
+        double bytes = (double)(q->counts.bytes - q->marked.bytes);
+        q->rate = bytes / plait_to_s(now - f->adapted_at);
+        q->size = packets > 0 ? bytes / (double)packets : 0;
+        q->marked = q->counts;
         if (q->rate > 0)
             most = plait_max_d(most, has(q));
     }
@@ -157,10 +167,10 @@ static void adapt(struct plait_fair *f, uint64_t now)
     }
     for (size_t i = 0; i < PLAIT_FAIR_FLOWS_MAX; i++) {
         struct flow *q = &f->flows[i];
-        if (n < 2 || !competes(q, now, most))
-            q->weight += (1 - q->weight) / 4;
-        else
+        if (n >= 2 && competes(q, now, most))
             q->weight = plait_max_d(q->weight / greatest, WEIGHT_MIN);
+        else if (!is_told(q, now))
+            q->weight += (1 - q->weight) / 4;
     }
 }
 
@@ -344,7 +354,8 @@ void plait_fair_drop_flow(struct plait_fair *f, unsigned flow)
         give_back(f, &f->flows[flow]);
     memset(&f->flows[flow].counts, 0, sizeof f->flows[flow].counts);
     f->flows[flow].weight = 1;
-    f->flows[flow].told_at = f->flows[flow].waited_at = f->flows[flow].marked = 0;
+    f->flows[flow].told_at = f->flows[flow].waited_at = 0;
+    f->flows[flow].marked = (struct plait_fair_counts){0};
     f->flows[flow].told = 0;
 }
 

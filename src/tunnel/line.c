@@ -31,7 +31,7 @@
 #define FLOOR         0.02
 #define FLOOR_CARRIED 0.08 /* where it is not known whose, and of what: acknowledgements have to pass */
 #define FLOOR_BULK    0.035
-#define SMALL_BYTES   300.0
+#define SMALL_BYTES   700.0
 #define CREDIT        (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
 #define LATE          (12 * PLAIT_MS) /* or so much, where it is known that packets were kept waiting */
 #define ARRIVED_LEAST 0.1
@@ -233,16 +233,17 @@ static void advance(struct plait_line *l, uint64_t now, uint64_t credit, uint64_
     l->next_free = plait_add_sat(from, carry);
 }
 
-/* What they had while nobody else wanted it does not count. What is carried in great packets is no acknowledgement. */
+/* Small packets may go before their turn; that, and what guests had while nobody else wanted the line, is not taken off
+ * what they get in any case: it would be those who wait for it who pay. What is carried in great packets is no
+ * acknowledgement. */
 static void charge_guest(struct plait_line_seat *s, uint64_t now, double bytes, double pace)
 {
     struct plait_line *l = s->line;
-    double bulk = s->mute ? FLOOR_CARRIED / FLOOR_BULK : 1, floor = floor_of(s) * pace;
-    double cost = bytes > SMALL_BYTES ? bulk * bytes : bytes;
+    double bulk = s->mute && bytes > SMALL_BYTES ? FLOOR_CARRIED / FLOOR_BULK : 1;
 
-    l->guest_free = plait_min_u64(plait_max_u64(l->guest_free, plait_since(now, CREDIT)) +
-                                      plait_time_to_carry(cost, floor),
-                                  now + plait_time_to_carry(bulk * QUANTUM, floor));
+    if (l->guest_free <= now)
+        l->guest_free = plait_max_u64(l->guest_free, plait_since(now, CREDIT)) +
+                        plait_time_to_carry(bulk * bytes, floor_of(s) * pace);
 }
 
 void plait_line_charge(struct plait_line_seat *s, uint64_t now, double bytes, bool data)

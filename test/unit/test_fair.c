@@ -72,7 +72,7 @@ static void everybody_gets_the_same(void **state)
 /* The first one has as much again elsewhere as all of this line. */
 static void who_has_more_elsewhere_has_less_here(void **state)
 {
-    const double rate[] = {5e6, 5e6, 1e5};
+    const double rate[] = {5e6, 5e6, 1e5}; /* the third one's are acknowledgements */
     const size_t size[] = {1400, 1400, 200};
     uint64_t got[3] = {0}, before[3];
 
