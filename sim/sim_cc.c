@@ -25,7 +25,7 @@ void plait_sim_cc_init(struct plait_sim_cc *cc, enum plait_sim_cc_kind kind, boo
     *cc = (struct plait_sim_cc){.kind = kind, .hystart = hystart, .initial = initial};
     cc->cwnd = initial;
     cc->ssthresh = 1e9;
-    cc->round_rtt = cc->round_rtt_last = PLAIT_NEVER;
+    cc->round_rtt = cc->least_rtt = PLAIT_NEVER;
 }
 
 bool plait_sim_cc_slow_start(const struct plait_sim_cc *cc)
@@ -71,19 +71,17 @@ void plait_sim_cc_on_ack(struct plait_sim_cc *cc, uint64_t now, uint32_t acked, 
 void plait_sim_cc_on_rtt(struct plait_sim_cc *cc, uint64_t rtt, bool new_round)
 {
     if (new_round) {
-        cc->round_rtt_last = cc->round_rtt;
         cc->round_rtt = PLAIT_NEVER;
         cc->round_samples = 0;
     }
     cc->round_samples++;
     cc->round_rtt = plait_min_u64(cc->round_rtt, rtt);
+    cc->least_rtt = plait_min_u64(cc->least_rtt, rtt);
     if (!cc->hystart || !plait_sim_cc_slow_start(cc) || cc->cwnd < HYSTART_LEAST)
         return;
-    if (cc->round_samples < HYSTART_SEEN || cc->round_rtt_last == PLAIT_NEVER)
+    if (cc->round_samples < HYSTART_SEEN)
         return;
-    uint64_t slack = plait_clamp_u64(cc->round_rtt_last / 8, 4 * PLAIT_MS, 16 * PLAIT_MS);
-
-    if (cc->round_rtt >= cc->round_rtt_last + slack)
+    if (cc->round_rtt > cc->least_rtt + plait_clamp_u64(cc->least_rtt / 8, 4 * PLAIT_MS, 16 * PLAIT_MS))
         cc->ssthresh = cc->cwnd;
 }
 

@@ -21,8 +21,8 @@ struct plait_sim_cc {
     /* CUBIC's epoch: the window grows along a cubic from here through `origin` at time k */
     uint64_t epoch_ns; /* 0 = none yet */
     double w_max, origin, k_s, w_reno;
-    /* HyStart: least round trip of this round and of the one before */
-    uint64_t round_rtt, round_rtt_last;
+    /* HyStart, as Linux has it: least round trip of this round and of all */
+    uint64_t round_rtt, least_rtt;
     uint32_t round_samples;
 };
 
