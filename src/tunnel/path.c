@@ -3,6 +3,10 @@
 
 #include "bond_int.h"
 
+/* A lost packet holds up all that follow it in its flow until it is repaired: so much more a way is worth on which none
+ * is lost. */
+#define LOSS_COST      (double)(500 * PLAIT_MS)
+#define LOSS_COST_MAX  (double)(10 * PLAIT_MS)
 #define RING_MIN       64u
 #define RATE_FIRST     125000.0 /* bytes/s, where nothing is known: 1 Mbit/s */
 #define PEOPLE_NS      PLAIT_S
@@ -198,5 +202,5 @@ int64_t plait_path_arrival(const struct plait_path *p, uint64_t now, double byte
 
     if (plait_since(now, p->reported_at) > DELAY_STALE_NS && plait_rate_base(&p->rate) < delay)
         delay = plait_rate_base(&p->rate) + (int64_t)p->spread_ns;
-    return wait + carry + delay;
+    return wait + carry + delay + (int64_t)plait_min_d(p->rate.loss_base * LOSS_COST, LOSS_COST_MAX);
 }
