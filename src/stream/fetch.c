@@ -307,7 +307,7 @@ static bool has_room(const struct plait_fetch *f, int path, uint64_t now)
     const struct path *p = &f->paths[path];
     unsigned busy = path_lanes_busy(p) - push_waiting(p);
 
-    if (busy < p->lanes_want)
+    if (busy < path_lanes(f, p, now))
         return true;
     return busy == p->lanes_want && (push_streams(p) > 0 || push_wants_lane(f, path, now));
 }

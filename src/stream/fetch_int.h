@@ -339,6 +339,8 @@ void fetch_check_done(struct plait_fetch *f, uint64_t now);
 bool path_usable(const struct plait_fetch *f, const struct path *p);
 bool source_usable(const struct plait_fetch *f, int source);
 unsigned path_lanes_busy(const struct path *p);
+/* How many connections it is to have now: some more while their windows open. */
+unsigned path_lanes(const struct plait_fetch *f, const struct path *p, uint64_t now);
 uint64_t path_outstanding(const struct plait_fetch *f, int path);
 /* What a lane of the path waits from asking to the first byte. */
 uint64_t path_lag_ns(const struct path *p, const struct lane *l);

@@ -15,9 +15,13 @@
 #define RETRY_NS_MAX     (15 * PLAIT_S)
 #define ANSWER_NS_MIN    (1500 * PLAIT_MS) /* a request unanswered for less is no reason to worry */
 #define TRIES_MAX        4                 /* of a path that never answered, when none ever did */
-#define NEAR_PER_LANE_NS (20 * PLAIT_MS)
+#define NEAR_PER_LANE_NS (30 * PLAIT_MS)
 #define LANES_NEAR_MIN   3
 #define LANES_NEAR_MAX   4
+#define YOUNG_LANE_NS    (6 * PLAIT_MS) /* so each path begins with about as much in a second */
+#define LANES_YOUNG_MAX  7
+#define LANES_AWAITED    6                /* as long as nobody has answered */
+#define YOUNG_BYTES      (64 * PLAIT_KIB) /* each is to have something to do */
 #define FAR_NS           (100 * PLAIT_MS)
 #define FAR_PER_LANE_NS  (30 * PLAIT_MS)
 #define LANES_FIRST_MAX  18
@@ -139,6 +143,33 @@ static uint64_t first_lanes(uint64_t rtt_ns, bool pushed)
 
     return plait_min_u64(far, LANES_FIRST_MAX) +
            (pushed ? plait_min_u64(plait_since(rtt_ns, VERY_FAR_NS) / FAR_PER_LANE_NS, LANES_MORE_MAX) : 0);
+}
+
+/* The round trip of a path, or as long as it is not known, how long its first connection is awaited. */
+static uint64_t rtt_so_far_ns(const struct path *p, uint64_t now)
+{
+    uint64_t waited = 0;
+
+    for (int k = 0; k < PLAIT_FETCH_LANES_MAX && p->est.rtt_min_ns == 0; k++) {
+        if (p->lanes[k].state == LANE_OPENING && !p->lanes[k].connected)
+            waited = plait_max_u64(waited, now - p->lanes[k].opened);
+    }
+    return plait_max_u64(p->est.rtt_min_ns, waited);
+}
+
+/* While windows open something is lost in each round trip: the longer that is, the more of them begin at once. The
+ * longest paths have more from first_lanes(), for good. */
+unsigned path_lanes(const struct plait_fetch *f, const struct path *p, uint64_t now)
+{
+    bool good = p->errors == 0 && (p->state == PLAIT_FETCH_PATH_NEW || p->state == PLAIT_FETCH_PATH_ACTIVE);
+    uint64_t rtt = rtt_so_far_ns(p, now);
+
+    if (!f->size_known || !good || rtt > FAR_NS || !path_is_young(p, now))
+        return p->lanes_want;
+    uint64_t most = p->est.rtt_min_ns > 0 ? LANES_YOUNG_MAX : LANES_AWAITED;
+    uint64_t lanes = plait_min_u64(rtt / YOUNG_LANE_NS, most);
+    lanes = plait_min_u64(lanes, fetch_left(f) / (uint64_t)(2 * f->path_count) / YOUNG_BYTES);
+    return (unsigned)plait_max_u64(p->lanes_want, plait_min_u64(lanes, p->lanes_cap));
 }
 
 /* More than this would have hardly a packet each in flight. */

@@ -17,6 +17,8 @@
 #define FIRST_BYTES      (256 * PLAIT_KIB)
 #define SECOND_BYTES     (64 * PLAIT_KIB) /* of a second connection while the size is unknown */
 #define FIRST_LANES      2
+#define FIRST_PART       3 /* of the path's even part of the rest: its connections first share this part of it, */
+#define FIRST_LANES_MIN  4 /* or so many would */
 #define LONG_WAIT_NS     (100 * PLAIT_MS)
 #define LONG_LAG_NS      (300 * PLAIT_MS)
 #define LONG_FIRST_BYTES (2 * PLAIT_MIB)
@@ -284,9 +286,11 @@ static bool is_tasted(const struct plait_fetch *f, const struct path *p, const s
 }
 
 /* The first piece of a lane on a path of which nothing is known but how long it takes to answer. */
-static uint64_t first_chunk(const struct plait_fetch *f, const struct path *p, const struct lane *l)
+static uint64_t first_chunk(const struct plait_fetch *f, const struct path *p, const struct lane *l,
+                            uint64_t now)
 {
-    uint64_t share = fetch_left(f) / (uint64_t)(8 * f->path_count), most = FIRST_BYTES;
+    uint64_t lanes = plait_max_u64(FIRST_LANES_MIN, path_lanes(f, p, now));
+    uint64_t share = fetch_left(f) / ((uint64_t)(FIRST_PART * f->path_count) * lanes), most = FIRST_BYTES;
 
     if (is_tasted(f, p, l))
         return TASTE_BYTES;
@@ -336,7 +340,7 @@ static uint64_t chunk_bytes(const struct plait_fetch *f, int id, uint64_t free_b
     double path = path_rate(p, now), all = fetch_rate(f, now);
 
     if (path <= 0 || all <= 0)
-        return first_chunk(f, p, l);
+        return first_chunk(f, p, l, now);
     double lane = lane_share(p, l, now), span_s = chunk_span_s(f, p, now);
     double lag_s = plait_to_s(path_lag_ns(p, l)), end_s = fetch_end_s(f, now),
            most_s = plait_to_s(CHUNK_NS_MAX);
