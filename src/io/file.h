@@ -30,7 +30,8 @@ PLAIT_MUST_USE int plait_lock(int fd);
 PLAIT_MUST_USE int plait_rename(const char *from, const char *to, int replace);
 /* Bytes that may still be written where the open file lies; UINT64_MAX = unknown. */
 uint64_t plait_free_space(int fd);
-/* Asks the kernel to begin writing these pages out, without waiting. */
+/* Asks the kernel to begin writing these pages out, without waiting for it; `len` 0: all to the end. May wait for a place in a
+ * busy disk's queue. */
 void plait_start_writeback(int fd, uint64_t offset, uint64_t len);
 
 #endif

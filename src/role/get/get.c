@@ -170,7 +170,7 @@ static bool leave_fetch(struct plait_get *g)
     get_cancel_keepers(g);
     if (g->journal != NULL)
         plait_journal_file_mute(g->journal);
-    if (get_keepers_busy(g))
+    if (get_keepers_busy(g) || (g->sink != NULL && g->sink->ops->is_busy(g->sink)))
         return false;
     drop_fetch(g);
     return true;

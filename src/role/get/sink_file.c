@@ -2,6 +2,9 @@
  * The file. Its bytes are written in place to NAME.plait-part, so that it never has the final name before it
  * is complete and on disk. The part is locked as long as we have it; since a finished part loses its name,
  * whoever got the lock has to look whether the file it has locked still is the one of that name.
+ *
+ * At the end everything has to be on disk before the name may change. So that little is left to wait for then, what has
+ * come is sent to disk all along, in a thread; nothing waits for that, and nothing relies on it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,23 +20,52 @@
 
 #define SUFFIX_PART    ".plait-part"
 #define SUFFIX_JOURNAL ".plait-journal"
+#define EARLY_PARTS    4 /* of what is there: so much is sent to disk at once, within these bounds */
+#define EARLY_MIN      PLAIT_MIB
+#define EARLY_MAX      (8 * PLAIT_MIB)
 
 struct file {
     struct plait_sink sink;
     char *name, *part, *journal;
     bool replace;
-    struct plait_work work;
-    uint64_t size; /* finish */
+    struct plait_work work, early;
+    uint64_t written, late; /* bytes; of these, not sent to disk yet */
+    uint64_t size;          /* finish */
     int result, result_errno;
     const char *step; /* of finish, that failed */
 };
+
+/* In a thread: it may have to wait for a disk that is busy. */
+static void run_early(void *ctx)
+{
+    struct file *f = ctx;
+
+    plait_start_writeback(f->sink.fd, 0, 0);
+}
+
+static void on_sent(void *ctx)
+{
+    (void)ctx;
+}
+
+static void send_early(struct file *f, size_t len)
+{
+    f->written += len;
+    f->late += len;
+    if (f->early.busy || f->late < plait_clamp_u64(f->written / EARLY_PARTS, EARLY_MIN, EARLY_MAX))
+        return;
+    f->late = 0;
+    plait_work_start(&f->early);
+}
 
 static int file_write(struct plait_sink *s, uint64_t offset, const uint8_t *bytes, size_t len)
 {
     struct file *f = (struct file *)s;
 
-    if (plait_pwrite_all(s->fd, bytes, len, offset) == PLAIT_OK)
+    if (plait_pwrite_all(s->fd, bytes, len, offset) == PLAIT_OK) {
+        send_early(f, len);
         return PLAIT_OK;
+    }
     if (errno == ENOSPC || errno == EDQUOT)
         return plait_sink_note(
             s, errno, "%s cannot be written; make room and run the same command again to go on", f->part);
@@ -104,7 +136,9 @@ static void file_finish(struct plait_sink *s, uint64_t size)
 
 static bool file_is_busy(const struct plait_sink *s)
 {
-    return ((const struct file *)s)->work.busy;
+    const struct file *f = (const struct file *)s;
+
+    return f->work.busy || f->early.busy;
 }
 
 static void file_free(struct plait_sink *s, bool keep)
@@ -233,6 +267,7 @@ struct plait_sink *plait_sink_file_open(struct plait_loop *loop, const char *nam
     f->replace = replace;
     f->size = PLAIT_NEVER;
     plait_work_init(&f->work, loop, run_finish, on_finished, f);
+    plait_work_init(&f->early, loop, run_early, on_sent, f);
     if (open_file(f, name, left) == PLAIT_OK)
         return &f->sink;
     memcpy(error, f->sink.error, PLAIT_SINK_ERROR_MAX);
