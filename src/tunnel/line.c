@@ -31,6 +31,8 @@
 #define FLOOR         0.02
 #define FLOOR_CARRIED 0.08 /* where it is not known whose, and of what: acknowledgements have to pass */
 #define FLOOR_BULK    0.035
+#define FLOOR_SLOW    0.04
+#define FLOOR_RATE    12500.0 /* bytes/s: what the lesser floors are raised for */
 #define SMALL_BYTES   700.0
 #define CREDIT        (4 * PLAIT_MS)  /* the pacer makes good so much of late or declined turns */
 #define LATE          (12 * PLAIT_MS) /* or so much, where it is known that packets were kept waiting */
@@ -144,9 +146,15 @@ static void count(struct plait_line_count *c, uint64_t now, double bytes)
     c->bytes = faded(c, now) + bytes;
 }
 
+/* So that it is some packets a second on slow lines, too. */
+static double floor_between(const struct plait_line_seat *s, double least, double most)
+{
+    return plait_max_d(plait_min_d(FLOOR_RATE / s->line->rate.rate, most), least);
+}
+
 static double floor_of(const struct plait_line_seat *s)
 {
-    return s->mute ? FLOOR_CARRIED : FLOOR;
+    return s->mute ? FLOOR_CARRIED : floor_between(s, FLOOR, FLOOR_SLOW);
 }
 
 static bool goes_before(struct plait_line_seat *a, struct plait_line_seat *b, uint64_t now)
@@ -239,7 +247,8 @@ static void advance(struct plait_line *l, uint64_t now, uint64_t credit, uint64_
 static void charge_guest(struct plait_line_seat *s, uint64_t now, double bytes, double pace)
 {
     struct plait_line *l = s->line;
-    double bulk = s->mute && bytes > SMALL_BYTES ? FLOOR_CARRIED / FLOOR_BULK : 1;
+    double bulk =
+        s->mute && bytes > SMALL_BYTES ? FLOOR_CARRIED / floor_between(s, FLOOR_BULK, FLOOR_CARRIED) : 1;
 
     if (l->guest_free <= now)
         l->guest_free = plait_max_u64(l->guest_free, plait_since(now, CREDIT)) +

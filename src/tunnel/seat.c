@@ -1,11 +1,12 @@
 /* What joins a bond's paths to the lines that they share with those of other bonds (line.h). */
 #include "bond_int.h"
 
-#define SCANTY       0.04 /* of what all paths carry: not worth the disorder */
-#define SCANTY_LOSSY 0.15 /* with */
-#define SCANTY_LOSS  0.01 /* and losses, as behind a forwarder who has others to carry for */
-#define SCANTY_LEAVE 0.20 /* to be worth it again */
-#define TRY_NS       (5 * PLAIT_S)
+#define SCANTY        0.04 /* of what all paths carry: not worth the disorder */
+#define SCANTY_LOSSY  0.15 /* with */
+#define SCANTY_LOSS   0.01 /* and losses, as behind a forwarder who has others to carry for */
+#define SCANTY_LEAVE  0.20 /* to be worth it again */
+#define SCANTY_RETURN 0.06 /* the same on a shared line */
+#define TRY_NS        (5 * PLAIT_S)
 
 void plait_bond_path_line(struct plait_bond *b, unsigned path, struct plait_line *line, bool owner)
 {
@@ -82,6 +83,23 @@ static void try_again(struct plait_path *p, uint64_t now)
     plait_probe_train(p);
 }
 
+/* Over a shared line that is worth it only somebody else's traffic can leave little; one that carries little itself, as
+ * after an outage, has to be used to find out what it carries now. */
+static bool is_somebody_elses(const struct plait_path *p, double sum)
+{
+    if (p->seat.line == NULL)
+        return p->config.carried;
+    return !p->seat.owner && p->seat.line->rate.rate > SCANTY_LEAVE * sum;
+}
+
+/* Where the line is shared, what one may count upon is known without trying. */
+static double part_of(const struct plait_path *p)
+{
+    if (p->scanty)
+        return p->seat.line != NULL ? SCANTY_RETURN : SCANTY_LEAVE;
+    return p->rate.loss_base > SCANTY_LOSS && p->seat.line == NULL ? SCANTY_LOSSY : SCANTY;
+}
+
 void plait_seat_judge(struct plait_bond *b, uint64_t now)
 {
     double sum = 0;
@@ -91,8 +109,7 @@ void plait_seat_judge(struct plait_bond *b, uint64_t now)
             sum += b->paths[i].rate.rate;
     for (unsigned i = 0; i < b->paths_end; i++) {
         struct plait_path *p = &b->paths[i];
-        double part = p->scanty ? SCANTY_LEAVE : p->rate.loss_base > SCANTY_LOSS ? SCANTY_LOSSY : SCANTY;
-        bool scanty = p->config.carried && plait_path_carries(p) && p->rate.rate < part * sum;
+        bool scanty = is_somebody_elses(p, sum) && plait_path_carries(p) && p->rate.rate < part_of(p) * sum;
         if (scanty && !p->scanty)
             p->try_at = now + TRY_NS;
         p->scanty = scanty;

@@ -84,18 +84,18 @@ const struct village_scenario village_scenarios[] = {
     {"up-and-down", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(UP)), IDLE(3)}, 3, .seconds = 14}},
 
     /* ---- coming and going: at 6 s, where nothing else is said; what remains is two lines of three ---- */
-    {"one-and-a-neighbour-leaves", {{THREE}, {T(1, CUBIC(0)), IDLE(2), {.line = 3, .leave_ms = 6000}}, 3, .seconds = 16}, .all = 0.55, .silence_ms = 150},
+    {"one-and-a-neighbour-leaves", {{THREE}, {T(1, CUBIC(0)), IDLE(2), {.line = 3, .leave_ms = 6000}}, 3, .seconds = 16}, .all = 0.55, .silence_ms = 250},
     {"one-and-a-neighbour-is-killed", {{THREE}, {T(1, CUBIC(0)), IDLE(2), {.line = 3, .kill_ms = 6000}}, 3, .seconds = 16}, .all = 0.55, .silence_ms = 500},
     {"two-and-a-neighbour-is-killed", {{THREE}, {T(1, CUBIC(0)), T(2, BBR(0)), {.line = 3, .kill_ms = 6000}}, 3, .seconds = 16}, .ratio = 1.15, .all = 0.53, .silence_ms = 500},
     {"one-without-and-two-are-killed", {{THREE}, {IDLE(1), {.line = 2, .kill_ms = 4000}, {.line = 3, .kill_ms = 7000}, T(0, CUBIC(0))}, 4, .seconds = 20}, .all = 0.26, .silence_ms = 500},
-    {"up-one-and-a-neighbour-leaves", {{THREE}, {T(1, CUBIC(UP)), IDLE(2), {.line = 3, .leave_ms = 6000}}, 3, .seconds = 16}, .all = 0.55, .silence_ms = 150},
+    {"up-one-and-a-neighbour-leaves", {{THREE}, {T(1, CUBIC(UP)), IDLE(2), {.line = 3, .leave_ms = 6000}}, 3, .seconds = 16}, .all = 0.55, .silence_ms = 250},
     {"up-one-and-a-neighbour-is-killed", {{THREE}, {T(1, CUBIC(UP)), IDLE(2), {.line = 3, .kill_ms = 6000}}, 3, .seconds = 16}, .all = 0.55, .silence_ms = 500},
-    {"one-and-neighbours-join", {{THREE}, {T(1, CUBIC(0)), {.line = 2, .join_ms = 3000}, {.line = 3, .join_ms = 6000}}, 3, .seconds = 18}, .all = 0.8, .silence_ms = 150},
-    {"up-one-and-neighbours-join", {{THREE}, {T(1, CUBIC(UP)), {.line = 2, .join_ms = 3000}, {.line = 3, .join_ms = 6000}}, 3, .seconds = 18}, .all = 0.8, .silence_ms = 150},
-    {"one-joins-while-two-load", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3), {.join_ms = 4000, .inner = {CUBIC(.start_ms = 5000)}}}, 4, .seconds = 20}, .own = 0.85, .all = 0.8, .silence_ms = 150},
+    {"one-and-neighbours-join", {{THREE}, {T(1, CUBIC(0)), {.line = 2, .join_ms = 3000}, {.line = 3, .join_ms = 6000}}, 3, .seconds = 18}, .all = 0.8, .silence_ms = 250},
+    {"up-one-and-neighbours-join", {{THREE}, {T(1, CUBIC(UP)), {.line = 2, .join_ms = 3000}, {.line = 3, .join_ms = 6000}}, 3, .seconds = 18}, .all = 0.8, .silence_ms = 250},
+    {"one-joins-while-two-load", {{THREE}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3), {.join_ms = 4000, .inner = {CUBIC(.start_ms = 5000)}}}, 4, .seconds = 20}, .own = 0.85, .all = 0.8, .silence_ms = 250},
     {"two-and-a-line-is-cut", {{L(30, 30, 10), L(30, 30, 10), {30, 30, .up_mbit = 10, .outage = {{4000, 7000, PLAIT_SIM_CUT_SILENT}}}}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 24}, .ratio = 1.1, .own = 0.95, .all = 0.8, .silence_ms = 500},
     {"two-and-a-line-gets-slow", {{L(30, 30, 10), L(30, 30, 10), {30, 30, .up_mbit = 10, .step = {{6000, 6}}}}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 24}, .ratio = 1.15, .all = 0.6, .silence_ms = 500},
-    {"two-and-a-line-gets-fast", {{L(30, 30, 10), L(30, 30, 10), {5, 30, .up_mbit = 10, .step = {{6000, 30}}}}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 24}, .ratio = 1.15, .all = 1.0, .silence_ms = 150},
+    {"two-and-a-line-gets-fast", {{L(30, 30, 10), L(30, 30, 10), {5, 30, .up_mbit = 10, .step = {{6000, 30}}}}, {T(1, CUBIC(0)), T(2, CUBIC(0)), IDLE(3)}, 3, .seconds = 24}, .ratio = 1.15, .all = 1.0, .silence_ms = 250},
 
     /* ---- what owners let others have ---- */
     {"one-and-a-kept-line", {{THREE}, {T(1, CUBIC(0)), IDLE(2), IDLE(3)}, 3, .seconds = 12, .offer = {[2] = {.kept = true}}}, .all = 0.55, .most = 0.67},

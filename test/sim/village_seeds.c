@@ -212,7 +212,8 @@ static bool owns_enough(const struct village_seed *s, const struct plait_sim_vil
     return r->mbit_late[n] >= OWN * r->line_mbit[n];
 }
 
-/* All that lasts gets something; an owner about what his line carries, and all together most of what all do. */
+/* All that lasts gets something, an owner also in the second half (a guest who had much and then is left with the least
+ * that guests get may have seconds of his own packets before the one that he lacks); an owner about what his line carries, and all together most of what all do. */
 bool village_seed_check(const struct village_seed *s, const struct plait_sim_tunnel_story *story,
                         struct plait_sim_village_result *r, char *why, size_t why_size)
 {
@@ -225,7 +226,7 @@ bool village_seed_check(const struct village_seed *s, const struct plait_sim_tun
         sum += s->row.terminal[n].inner[0].up ? 0 : r->mbit_late[n];
         if (!lasts(s, n))
             continue;
-        if (r->mbit[n] <= 0 || r->mbit_late[n] <= 0)
+        if (r->mbit[n] <= 0 || (n < s->lines && may_use(s, n, n) && r->mbit_late[n] <= 0))
             return FAIL("terminal %u gets nothing", n + 1);
         if (!owns_enough(s, r, n))
             return FAIL("terminal %u gets %.2f Mbit/s, its line has %.2f", n + 1, r->mbit_late[n],
