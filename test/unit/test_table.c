@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "units.h"
+
 #define NODES 300u
 
 static struct plait_table *make(void)
@@ -48,10 +50,30 @@ static void every_node_is_found(void **unused)
         assert_int_equal(plait_table_of_key(t, &n->key), i);
         assert_true(plait_table_allows(t, i, false, n->v4) && plait_table_allows(t, i, true, n->v6));
         assert_false(plait_table_allows(t, (i + 1) % NODES, false, n->v4));
-        assert_int_equal(atomic_load(&t->home[i]), 0);
+        assert_int_equal(plait_table_home(t, i), -1);
     }
     assert_int_equal(plait_table_find(t, false, (const uint8_t[]){10, 78, 0, 1}), PLAIT_TABLE_NONE);
     assert_int_equal(plait_table_find(t, true, (const uint8_t[16]){10, 77}), PLAIT_TABLE_NONE);
+    plait_table_free(t);
+}
+
+static void the_last_log_on_is_where_a_node_is(void **unused)
+{
+    struct plait_table *t = make();
+
+    (void)unused;
+    assert_true(plait_table_take_home(t, 1, 0, 5 * PLAIT_MS));
+    assert_int_equal(plait_table_home(t, 1), 0);
+    assert_true(plait_table_take_home(t, 1, 3, 6 * PLAIT_MS));
+    assert_false(plait_table_take_home(t, 1, 0, 5 * PLAIT_MS)); /* heard of late */
+    assert_true(plait_table_take_home(t, 1, 3, 6 * PLAIT_MS));
+    assert_int_equal(plait_table_home(t, 1), 3);
+    assert_int_equal(plait_table_home(t, 0), -1);
+    plait_table_leave_home(t, 1, 0);
+    assert_int_equal(plait_table_home(t, 1), 3);
+    plait_table_leave_home(t, 1, 3);
+    assert_int_equal(plait_table_home(t, 1), -1);
+    assert_true(plait_table_take_home(t, 1, 0, 5 * PLAIT_MS));
     plait_table_free(t);
 }
 
@@ -71,7 +93,8 @@ static void the_longest_prefix_counts(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_node_is_found),
-                                       cmocka_unit_test(the_longest_prefix_counts)};
+                                       cmocka_unit_test(the_longest_prefix_counts),
+                                       cmocka_unit_test(the_last_log_on_is_where_a_node_is)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,6 +73,7 @@ struct plait_member {
     uint64_t group;                /* as it says; 0 = none */
     uint32_t paths;                /* bit i: udp[i] and ends[i] are known */
     uint64_t knocked_at, heard_at; /* 0 = never */
+    uint64_t logged_on_at;         /* when the knock came from which the keys in use are; 0 = never */
     uint64_t since;                /* the peer was made */
     uint64_t refused;              /* packets from addresses that are not its own */
     unsigned route_mtu;            /* of the kernel's routes to it; 0 = there are none but the network's */

@@ -113,11 +113,9 @@ struct plait_member *plait_member_new(struct plait_hub_worker *w, uint32_t node)
 
 static void leave_home(struct plait_member *m)
 {
-    unsigned char mine = (unsigned char)(m->worker->number + 1);
-
     plait_member_drop_route(m);
     if (m->is_home)
-        atomic_compare_exchange_strong(&m->worker->table->home[m->node], &mine, 0);
+        plait_table_leave_home(m->worker->table, m->node, m->worker->number);
     m->is_home = false;
 }
 
@@ -203,7 +201,8 @@ static void come_home(struct plait_member *m)
 {
     struct plait_hub_worker *w = m->worker;
 
-    atomic_store(&w->table->home[m->node], (unsigned char)(w->number + 1));
+    if (!plait_table_take_home(w->table, m->node, w->number, m->logged_on_at))
+        return;
     if (!m->is_home)
         plait_say("node %s has logged on", plait_member_settings(m)->name);
     m->is_home = true;
@@ -248,6 +247,8 @@ void plait_member_on_sealed(struct plait_member *m, struct plait_udp *udp,
         return;
     (void)err; /* counted */
     m->heard_at = m->worker->loop.now;
+    if (news.keys_begin)
+        m->logged_on_at = m->knocked_at;
     if (news.keys_begin || !m->is_home)
         come_home(m);
     plait_member_take_seat(m, news.path);
@@ -262,7 +263,7 @@ void plait_member_on_sealed(struct plait_member *m, struct plait_udp *udp,
 static bool has_moved_on(const struct plait_member *m)
 {
     if (m->is_home)
-        return atomic_load(&m->worker->table->home[m->node]) != m->worker->number + 1;
+        return plait_table_home(m->worker->table, m->node) != (int)m->worker->number;
     return plait_since(m->worker->loop.now, m->knocked_at) > KNOCK;
 }
 

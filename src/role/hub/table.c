@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "addresses.h"
+#include "units.h"
 
 static uint32_t hash_of(const uint8_t *address, size_t len)
 {
@@ -128,6 +129,35 @@ bool plait_table_allows(const struct plait_table *t, uint32_t node, bool v6, con
         if (plait_addresses_has(&n->allow[i], v6 ? AF_INET6 : AF_INET, address))
             return true;
     return false;
+}
+
+/* A home is the time in microseconds above the number of the worker plus 1. */
+#define WORKER_BITS 8
+#define WORKER_MASK ((1u << WORKER_BITS) - 1)
+
+int plait_table_home(const struct plait_table *t, uint32_t node)
+{
+    return (int)(atomic_load(&t->home[node]) & WORKER_MASK) - 1;
+}
+
+bool plait_table_take_home(struct plait_table *t, uint32_t node, unsigned worker, uint64_t logged_on_at)
+{
+    unsigned long long mine = (logged_on_at / PLAIT_US) << WORKER_BITS | (worker + 1);
+    unsigned long long seen = atomic_load(&t->home[node]);
+
+    do {
+        if (seen > mine)
+            return (seen & WORKER_MASK) == worker + 1;
+    } while (!atomic_compare_exchange_weak(&t->home[node], &seen, mine));
+    return true;
+}
+
+void plait_table_leave_home(struct plait_table *t, uint32_t node, unsigned worker)
+{
+    unsigned long long seen = atomic_load(&t->home[node]);
+
+    while ((seen & WORKER_MASK) == worker + 1 && !atomic_compare_exchange_weak(&t->home[node], &seen, 0))
+        ;
 }
 
 uint32_t plait_table_of_key(const struct plait_table *t, const struct plait_key *key)

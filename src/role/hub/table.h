@@ -31,8 +31,7 @@ struct plait_table {
     uint32_t slots_mask;
     struct plait_table_prefix *prefixes; /* owned: of all nodes, the longest first */
     size_t prefix_count;
-    atomic_uchar
-        *home; /* owned: for each node, the number of the worker that it talks to, plus 1; 0 = none */
+    atomic_ullong *home; /* owned: for each node, where it is at home (below), 0 = nowhere */
 };
 
 /* Takes the settings over where it succeeds. Returns owned, or NULL. */
@@ -42,6 +41,15 @@ void plait_table_free(struct plait_table *t); /* NULL is harmless */
 uint32_t plait_table_find(const struct plait_table *t, bool v6, const uint8_t *address);
 /* The node may send packets from that address. */
 bool plait_table_allows(const struct plait_table *t, uint32_t node, bool v6, const uint8_t *address);
+/*
+ * The worker that a node talks to, by number from 0; −1 = none. A worker takes a node home with the time of its log-on,
+ * by the hub's clock: two workers may hear of the same node at once, in any order, and the later log-on is where it is.
+ * Returns whether the node is at home there now.
+ */
+int plait_table_home(const struct plait_table *t, uint32_t node);
+bool plait_table_take_home(struct plait_table *t, uint32_t node, unsigned worker, uint64_t logged_on_at);
+/* If it is at home there. */
+void plait_table_leave_home(struct plait_table *t, uint32_t node, unsigned worker);
 /* The node of that key, PLAIT_TABLE_NONE. Takes its time. */
 uint32_t plait_table_of_key(const struct plait_table *t, const struct plait_key *key);
 

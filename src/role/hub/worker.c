@@ -54,15 +54,15 @@ static void take_packet(void *worker, struct plait_packet *packet)
 {
     struct plait_hub_worker *w = worker;
     uint32_t node = node_for(w, packet->data, packet->len);
-    unsigned home = node != PLAIT_TABLE_NONE ? atomic_load(&w->table->home[node]) : 0;
+    int home = node != PLAIT_TABLE_NONE ? plait_table_home(w->table, node) : -1;
 
-    if (home == 0) {
+    if (home < 0) {
         w->no_route++;
         plait_pool_give(&w->pool, packet);
-    } else if (home - 1 == w->number) {
+    } else if (home == (int)w->number) {
         send_on(w, node, packet);
     } else {
-        plait_worker_hand_on(&w->hub->workers[home - 1], packet->data, packet->len);
+        plait_worker_hand_on(&w->hub->workers[home], packet->data, packet->len);
         plait_pool_give(&w->pool, packet);
     }
 }
@@ -289,7 +289,7 @@ static int reload(struct plait_hub_worker *w, struct plait_table *next)
         members[node] = m;
         m->node = node;
         if (m->is_home)
-            atomic_store(&next->home[node], (unsigned char)(w->number + 1));
+            (void)plait_table_take_home(next, node, w->number, m->logged_on_at);
     }
     free(w->members);
     w->members = members;
