@@ -16,7 +16,9 @@
 #define CUT_AGAIN_NS   (300 * PLAIT_MS)
 #define GRACE_NS       (300 * PLAIT_MS) /* a letter has its connections to open their windows */
 #define WORTH_NS       (100 * PLAIT_MS)
-#define END_NS         (100 * PLAIT_MS)
+#define MARGIN                                                                                               \
+    0.25 /* of what it takes to tell a far letter something: it is to be ready so long before the others */
+#define END_NS (100 * PLAIT_MS)
 #define RATE_GUESS                                                                                           \
     1e6 /* bytes/s, of a letter of which nothing is known: while a live stream has brought nothing */
 
@@ -138,7 +140,8 @@ static double all_s(const struct plait_fetch *f, uint64_t now,
 
 /*
  * A far letter has no time to give back what is too much: however fast it may become, it gets no more than it brings
- * until the end at the rate that it has shown.
+ * until the end at the rate that it has shown. What it lacks at the end others bring soon; what it has too much, they
+ * have to wait for.
  */
 static uint64_t far_ahead_ns(const struct plait_fetch *f, int letter, const struct plait_sched_path *path,
                              double all, uint64_t now)
@@ -146,6 +149,8 @@ static uint64_t far_ahead_ns(const struct plait_fetch *f, int letter, const stru
     double due = (double)letter_load_bytes(f, letter, now);
     double idle_s = plait_to_s(path->next_free) - due / path->rate;
     double share = letter_rate_seen(f, letter, now) / path->rate;
+
+    all -= MARGIN * plait_to_s(letter_answer_ns(f, letter));
 
     if (all <= idle_s)
         return 0;
@@ -363,6 +368,19 @@ static bool may_be_cut(const struct plait_fetch *f, int letter, uint64_t now)
            !(letter_is_far(f, letter) && letter_grows(f, letter, now));
 }
 
+/* The source is cut when it has been too slow for a while; a far one at once, as there is little time. */
+static void cut_if_slow(struct plait_fetch *f, uint64_t now, int letter, bool slow, double keep_s,
+                        double rate)
+{
+    struct letter *t = &f->push.letters[letter];
+    uint64_t patience = letter_is_far(f, letter) ? 0 : STUTTER_NS + 2 * letter_rtt_ns(f, letter);
+
+    if (!slow || t->slow_since == 0)
+        t->slow_since = slow ? now : 0;
+    if (slow && now - t->slow_since >= patience)
+        cut(f, now, letter, keep_s, rate);
+}
+
 /* All is planned: it ends earlier if the letter gives some of it up, and there is time for that. */
 static void cut_at_end(struct plait_fetch *f, uint64_t now, int letter, double rate)
 {
@@ -375,16 +393,14 @@ static void cut_at_end(struct plait_fetch *f, uint64_t now, int letter, double r
     bool in_time = letter_is_far(f, letter)
                        ? rest_s > plait_to_s(letter_answer_ns(f, letter) + FLIGHT_NS + WORTH_NS)
                        : together_s > 2 * plait_to_s(letter_answer_ns(f, letter));
-    if (in_time && rest_s > together_s + plait_to_s(LATE_AT_END_NS))
-        cut(f, now, letter, together_s, rate);
+    bool slow = in_time && rest_s > together_s + plait_to_s(LATE_AT_END_NS);
+    cut_if_slow(f, now, letter, slow, together_s, rate);
 }
 
 /* More is to be planned: the letter has too much for the time that it was to have work for; a far one, for the time
  * that is left. */
 static void cut_underway(struct plait_fetch *f, uint64_t now, int letter, double rate)
 {
-    struct letter *t = &f->push.letters[letter];
-    uint64_t patience = letter_is_far(f, letter) ? 0 : STUTTER_NS + 2 * letter_rtt_ns(f, letter);
     double others, others_rate, rest_s = (double)f->push.letters[letter].due_bytes / (rate > 1 ? rate : 1);
     double ahead_s = plait_to_s(letter_ahead_ns(f, letter)), keep_s = ahead_s / 2;
 
@@ -392,10 +408,7 @@ static void cut_underway(struct plait_fetch *f, uint64_t now, int letter, double
     if (letter_is_far(f, letter))
         ahead_s = keep_s = end_s(f, now);
     bool slow = others_rate > 0 && rest_s > ahead_s + plait_to_s(LATE_NS);
-    if (!slow || t->slow_since == 0)
-        t->slow_since = slow ? now : 0;
-    if (slow && now - t->slow_since >= patience)
-        cut(f, now, letter, keep_s, rate);
+    cut_if_slow(f, now, letter, slow, keep_s, rate);
 }
 
 void push_look_at_shares(struct plait_fetch *f, uint64_t now)

@@ -7,7 +7,8 @@
 #include "scheduler.h"
 
 #define AHEAD_NS          PLAIT_REPATTERN_LOOKAHEAD_NS
-#define IDLE_NS           (150 * PLAIT_MS)
+#define IDLE_NS           (50 * PLAIT_MS)
+#define QUIET_NS          (30 * PLAIT_MS)
 #define HOLE_NS           (300 * PLAIT_MS)
 #define LOSS_NS           (5 * PLAIT_S) /* after the loss of a connection, holes are nobody's fault */
 #define FAILED_NS         (2 * PLAIT_S) /* who left blocks out is not asked for others */
@@ -247,7 +248,9 @@ static int latest_letter(const struct plait_fetch *f, uint64_t now, double *rest
     *rest_s = 0;
     for (int i = 0; i < f->push.letter_count; i++) {
         const struct letter *t = &f->push.letters[i];
-        double rate = letter_rate(f, i, now), s = (double)t->due_bytes / (rate > 1 ? rate : 1);
+        double rate =
+            plait_max_d(letter_rate(f, i, now), letter_is_far(f, i) ? 0 : t->rate); /* it may stutter */
+        double s = (double)t->due_bytes / (rate > 1 ? rate : 1);
         if (letter_is_far(f, i)) /* what is bound to a connection may wait for its acknowledgements */
             s += plait_to_s(letter_rtt_ns(f, i)) / 2;
         const struct steer *st = &f->sources[t->source].steer;
@@ -260,42 +263,63 @@ static int latest_letter(const struct plait_fetch *f, uint64_t now, double *rest
     return latest;
 }
 
+/* Bytes of the block that [e->lo, e->hi) begins with; 0 where it is asked of a second one already. */
+static uint64_t single_part(const struct push *u, const struct plait_extent *e)
+{
+    uint64_t block = e->lo / u->block_bytes;
+    bool twice = push_remembers(u, block) && (u->plan[block % PLAN_BLOCKS] & PLAN_TWICE) != 0;
+
+    return twice ? 0 : plait_min_u64(e->hi, (block + 1) * u->block_bytes) - e->lo;
+}
+
 /* Bytes that are planned for the letter and asked of nobody else. */
 static uint64_t single_bytes(const struct plait_fetch *f, int letter)
 {
     const struct push *u = &f->push;
     struct plait_extent e;
-    uint64_t sum = 0, at = 0;
+    uint64_t sum = 0;
 
-    for (; letter_find_due(f, letter, at, &e);
-         at = plait_min_u64(e.hi, (e.lo / u->block_bytes + 1) * u->block_bytes)) {
-        uint64_t block = e.lo / u->block_bytes;
-        bool twice = push_remembers(u, block) && (u->plan[block % PLAN_BLOCKS] & PLAN_TWICE) != 0;
-        sum += twice ? 0 : plait_min_u64(e.hi, (block + 1) * u->block_bytes) - e.lo;
-    }
+    for (uint64_t at = 0; letter_find_due(f, letter, at, &e);
+         at = (e.lo / u->block_bytes + 1) * u->block_bytes)
+        sum += single_part(u, &e);
     return sum;
 }
 
-/*
- * Whether the helper is to be asked for the block as well. Of a far letter's only when the helper is just about idle, as
- * they are on their way: all of them where few enough are left, else those that others of its connections have gone past,
- * as long as half of what may come twice remains for the end.
- */
-static bool is_worth_doubling(const struct plait_fetch *f, int late, double rest_s, uint64_t block,
-                              int helper, const struct plait_sched_path *path, bool first, bool all)
+/* Of what a far letter is to bring, the first blocks that helpers need not be asked for: more may not come twice. */
+static uint64_t spared_bytes(const struct plait_fetch *f, int letter)
 {
-    const struct letter *t = &f->push.letters[late];
+    uint64_t single = letter_is_far(f, letter) ? single_bytes(f, letter) : 0;
+
+    return single <= LAST_BYTES ? 0 : plait_since(single, twice_bytes_left(f));
+}
+
+/* Whether the helper is to be asked for the block as well. Of a far letter's only when the helper is just about idle: they
+ * are on their way. */
+static bool is_worth_doubling(const struct plait_fetch *f, int late, double rest_s, int helper,
+                              const struct plait_sched_path *path, bool first)
+{
     uint64_t answer = letter_answer_ns(f, helper), rtt = letter_rtt_ns(f, helper),
-             block_ns = plait_time_to_carry(f->push.block_bytes, path->rate), spare = twice_bytes_left(f);
+             block_ns = plait_time_to_carry(f->push.block_bytes, path->rate);
 
     if (plait_to_s(path->next_free + block_ns + answer) > rest_s / 1.3)
         return false;
-    if (!letter_is_far(f, late))
-        return true;
-    bool wanted = all || (block < t->last && spare > twice_bytes(f) / 2);
-    return wanted && path->next_free <= rtt + (first ? 0 : AT_ONCE_NS);
+    return !letter_is_far(f, late) || path->next_free <= rtt + (first ? 0 : AT_ONCE_NS);
 }
 
+/* Helpers as they usually do: a burst says nothing of the rate. */
+static void look_for_steady_helpers(struct plait_fetch *f, uint64_t now,
+                                    struct plait_sched_path out[LETTERS_MAX])
+{
+    look_for_helpers(f, now, out);
+    for (int i = 0; i < f->push.letter_count; i++) {
+        double usual = f->push.letters[i].rate;
+        if (usual > 0 && usual < out[i].rate)
+            out[i] = (struct plait_sched_path){
+                .rate = usual, .next_free = plait_time_to_carry((double)letter_load_bytes(f, i, now), usual)};
+    }
+}
+
+/* What the latest letter is to bring is asked of others as well: a near one's first blocks, a far one's last. */
 void push_double_late(struct plait_fetch *f, uint64_t now)
 {
     struct push *u = &f->push;
@@ -307,40 +331,40 @@ void push_double_late(struct plait_fetch *f, uint64_t now)
 
     if (late == NO_LETTER || f->pin_count > 0)
         return;
-    uint64_t single = letter_is_far(f, late) ? single_bytes(f, late) : UINT64_MAX;
-    bool all = single <= plait_max_u64(LAST_BYTES, twice_bytes_left(f));
-    look_for_helpers(f, now, letters);
-    for (int i = 0; i < u->letter_count; i++) { /* a burst says nothing of the rate */
-        double usual = u->letters[i].rate;
-        if (usual > 0 && usual < letters[i].rate)
-            letters[i] = (struct plait_sched_path){
-                .rate = usual, .next_free = plait_time_to_carry((double)letter_load_bytes(f, i, now), usual)};
-    }
+    uint64_t spared = spared_bytes(f, late);
+    bool any = letter_is_far(f, late) || twice_bytes_left(f) > 0;
+    look_for_steady_helpers(f, now, letters);
     letters[late].rate = 0;
-    for (uint64_t at = 0; letter_find_due(f, late, at, &e) && (all || twice_bytes_left(f) > 0);) {
-        uint64_t block = e.lo / u->block_bytes;
-        int letter = plait_sched_pick(letters, (size_t)u->letter_count, 0, (double)u->block_bytes, NULL);
+    for (uint64_t at = 0; any && letter_find_due(f, late, at, &e);) {
+        uint64_t block = e.lo / u->block_bytes, part = single_part(u, &e);
         at = (block + 1) * u->block_bytes;
-        if (letter < 0 || !is_worth_doubling(f, late, rest_s, block, letter, &letters[letter], first, all))
-            break;
-        if (!mark_twice(u, block))
+        if (part <= spared) { /* or it is asked of a second one */
+            spared -= part;
             continue;
+        }
+        int letter = plait_sched_pick(letters, (size_t)u->letter_count, 0, (double)u->block_bytes, NULL);
+        if (letter < 0 || !is_worth_doubling(f, late, rest_s, letter, &letters[letter], first) ||
+            !mark_twice(u, block))
+            break;
         ask_for(f, letters, letter, block);
         u->doubled_bytes += u->block_bytes;
         first = false;
+        any = letter_is_far(f, late) || twice_bytes_left(f) > 0;
     }
     send_asks(f, now);
 }
 
-/* Whether a stream of the letter has had nothing to send for a while, though others still bring what is planned. */
+/* Whether a stream of the letter has had nothing to send for a while, though others still bring what is planned; over
+ * other paths: over its own it would only take the line from what is on its way. */
 static bool has_idle_stream(const struct plait_fetch *f, int letter, uint64_t now)
 {
     for (int i = 0; i < f->path_count; i++) {
         const struct path *p = &f->paths[i];
         for (int k = 0; k < PLAIT_FETCH_LANES_MAX && p->letter == letter; k++) {
             const struct lane *l = &p->lanes[k];
-            if (l->stream && l->state == LANE_WAIT && !l->given_up &&
-                plait_since(now, l->last_arrival) > IDLE_NS + 2 * p->est.rtt_min_ns)
+            bool quiet = plait_since(now, p->est.last_arrival) > QUIET_NS + p->est.rtt_min_ns;
+            if (l->stream && l->state == LANE_WAIT && !l->given_up && quiet &&
+                plait_since(now, l->last_arrival) > IDLE_NS + p->est.rtt_min_ns)
                 return true;
         }
     }

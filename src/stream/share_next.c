@@ -123,14 +123,19 @@ static uint64_t patience_ns(const struct conn *c)
                    : plait_max_u64(STUCK_MIN_NS, STUCK_RTO_NS + 4 * rtt);
 }
 
+/* Whether the connection may be given a block of that set. */
+static bool takes(const struct conn *o, const struct conn *c, uint64_t block, unsigned set)
+{
+    return set < PLAN_SETS ? share_carries(o, set) && o->floor <= block
+                           : o->open && !o->named && !o->ended && o->letter == c->letter;
+}
+
 /* Whether somebody else may send the block. */
 static bool has_other(const struct plait_share *s, const struct conn *c, uint64_t block, unsigned set)
 {
     for (unsigned i = 0; i < s->conns_max && set < SETS; i++) {
         const struct conn *o = &s->conns[i];
-        bool takes = set < PLAN_SETS ? share_carries(o, set) && o->floor <= block
-                                     : o->open && !o->named && !o->ended && o->letter == c->letter;
-        if (o != c && takes && !o->stuck)
+        if (o != c && takes(o, c, block, set) && !o->stuck)
             return true;
     }
     return false;
@@ -254,14 +259,14 @@ static uint64_t deliverable(const struct conn *c, uint64_t now, uint64_t by, uin
 static bool is_better_left(const struct plait_share *s, uint64_t now, const struct conn *c, struct choice due,
                            uint64_t *look)
 {
-    if (due.set >= PLAN_SETS || c->link.rate <= 0)
+    if (due.set >= SETS || c->link.rate <= 0)
         return false;
     struct plait_sched_path path = path_of(c, now);
     uint64_t by = plait_sched_arrival(&path, now, share_block_len(s, due.block));
     uint64_t others = 0;
     for (unsigned i = 0; i < s->conns_max; i++) {
         const struct conn *o = &s->conns[i];
-        if (o != c && share_carries(o, due.set) && o->floor <= due.block && !is_stalled(o, now))
+        if (o != c && takes(o, c, due.block, due.set) && !is_stalled(o, now))
             others = plait_add_sat(others, deliverable(o, now, by, s->block_bytes));
     }
     if (others == 0 || set_count(s, &s->sets[due.set], due.block, share_available(s), others) > others)
@@ -356,7 +361,15 @@ void plait_share_next(struct plait_share *s, uint64_t now, int conn, struct plai
     }
     struct choice due = choose(s, c);
     bool there = due.block < share_available(s); /* NO_BLOCK never is */
-    if (there && !is_better_left(s, now, c, due, &look)) {
+    bool left = there && is_better_left(s, now, c, due, &look);
+    if (left && due.set >= PLAN_SETS) { /* asked of the letter: others have it there sooner */
+        struct choice planned = choose_planned(s, c);
+        if (planned.block < share_available(s)) {
+            due = planned;
+            left = is_better_left(s, now, c, due, &look);
+        }
+    }
+    if (there && !left) {
         give_block(s, now, c, due, out);
         return;
     }

@@ -494,6 +494,14 @@ static void send_block(struct model *m, struct conn_model *c, struct sent sent,
     send_frame(c, sent, next->len);
 }
 
+/* Whether others may be given it because they are faster. */
+static bool is_left(const struct model *m, const struct conn_model *c, struct sent sent)
+{
+    if (sent.as == SENT_ASKED)
+        return m->rates && is_carried(m, c->letter, NONE, c);
+    return m->rates && sent.as == SENT_PLAN && is_carried(m, m->owner[sent.block], sent.block, c);
+}
+
 /* Nothing for the connection, though perhaps for others that are faster. */
 static void check_idle(const struct model *m, const struct conn_model *c, struct sent sent,
                        const struct plait_share_next *next)
@@ -507,7 +515,7 @@ static void check_idle(const struct model *m, const struct conn_model *c, struct
     }
     if (c->stuck && next->kind == PLAIT_SHARE_WAIT)
         return;
-    HOLDS(!there || (m->rates && sent.as == SENT_PLAN && is_carried(m, m->owner[sent.block], sent.block, c)));
+    HOLDS(!there || is_left(m, c, sent));
     if (next->kind == PLAIT_SHARE_MARK)
         HOLDS(!c->named || sent.block != NONE);
 }
@@ -525,6 +533,8 @@ static void step(struct model *m, unsigned i)
         return;
     }
     if (next.kind == PLAIT_SHARE_BLOCK) {
+        if (sent.as == SENT_ASKED && next.sequence != sent.block && is_left(m, c, sent))
+            sent = (struct sent){.block = first_planned(m, c), .as = SENT_PLAN};
         send_block(m, c, sent, &next);
         return;
     }
