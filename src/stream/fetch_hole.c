@@ -293,8 +293,8 @@ static uint64_t spared_bytes(const struct plait_fetch *f, int letter)
     return single <= LAST_BYTES ? 0 : plait_since(single, twice_bytes_left(f));
 }
 
-/* Whether the helper is to be asked for the block as well. Of a far letter's only when the helper is just about idle: they
- * are on their way. */
+/* Whether the helper is to be asked for the block as well: only when it is just about idle, of a far letter's at once, as
+ * they are on their way, of others when it hears of it. */
 static bool is_worth_doubling(const struct plait_fetch *f, int late, double rest_s, int helper,
                               const struct plait_sched_path *path, bool first)
 {
@@ -303,7 +303,9 @@ static bool is_worth_doubling(const struct plait_fetch *f, int late, double rest
 
     if (plait_to_s(path->next_free + block_ns + answer) > rest_s / 1.3)
         return false;
-    return !letter_is_far(f, late) || path->next_free <= rtt + (first ? 0 : AT_ONCE_NS);
+    if (letter_is_far(f, late))
+        return path->next_free <= rtt + (first ? 0 : AT_ONCE_NS);
+    return path->next_free <= answer; /* else what it has to bring itself is late in turn */
 }
 
 /* Helpers as they usually do: a burst says nothing of the rate. */
