@@ -19,23 +19,25 @@
 #define WINDOW_MIN     (20 * PLAIT_MS)
 #define WINDOW_MAX     (250 * PLAIT_MS)
 #define WINDOW_LONGEST (3 * PLAIT_S)
-#define WINDOW_BYTES   12000.0 /* less says nothing */
-#define QUEUE_MIN      (5 * PLAIT_MS)
-#define LITTLE         2
-#define DRAINED        (1 * PLAIT_MS)
-#define NOISE_MAX      (60 * PLAIT_MS)
-#define JITTER_WINDOW  30 /* times the jitter: a window */
-#define JITTER_QUEUE   1  /* the queue that it may be taken for */
-#define JITTER_DOUBT   2.0
-#define BURST_SPAN     (2 * PLAIT_S)
-#define JITTER_PART    16
-#define BASE_NS        (5 * PLAIT_S)
-#define PAUSE_MIN      (200 * PLAIT_MS)
-#define PAUSE_MAX      (3 * PLAIT_S)
-#define LOSS_MORE      0.02
-#define LOSS_PACKETS   30.0
-#define LOSS_IDLE      0.1 /* so many lost with pauses between: also a sign of too much at a time */
-#define PACKET_BYTES   1400.0
+#define WINDOW_BYTES   12000.0 /* less says nothing, */
+#define WINDOW_LEAST                                                                                         \
+    3000.0 /* but where a second carries less, that much has to do: there would never be a window */
+#define QUEUE_MIN     (5 * PLAIT_MS)
+#define LITTLE        2
+#define DRAINED       (1 * PLAIT_MS)
+#define NOISE_MAX     (60 * PLAIT_MS)
+#define JITTER_WINDOW 30 /* times the jitter: a window */
+#define JITTER_QUEUE  1  /* the queue that it may be taken for */
+#define JITTER_DOUBT  2.0
+#define BURST_SPAN    (2 * PLAIT_S)
+#define JITTER_PART   16
+#define BASE_NS       (5 * PLAIT_S)
+#define PAUSE_MIN     (200 * PLAIT_MS)
+#define PAUSE_MAX     (3 * PLAIT_S)
+#define LOSS_MORE     0.02
+#define LOSS_PACKETS  30.0
+#define LOSS_IDLE     0.1 /* so many lost with pauses between: also a sign of too much at a time */
+#define PACKET_BYTES  1400.0
 
 void plait_rate_init(struct plait_rate *r, double rate)
 {
@@ -115,6 +117,11 @@ static uint64_t window_ns(const struct plait_rate *r)
     return plait_clamp_u64(plait_max_u64(r->rtt_ns, jitter), WINDOW_MIN, WINDOW_MAX);
 }
 
+static double window_bytes(const struct plait_rate *r)
+{
+    return plait_max_d(plait_min_d(r->rate, WINDOW_BYTES), WINDOW_LEAST);
+}
+
 static uint64_t threshold_ns(const struct plait_rate *r)
 {
     return plait_max_u64(QUEUE_MIN, r->rtt_ns / 20) + r->burst_ns +
@@ -161,7 +168,7 @@ static const struct plait_rate_sample *window(struct plait_rate *r, const struct
         const struct plait_rate_sample *h = history(r, back);
         if (h->arrival_ns + WINDOW_LONGEST < s->arrival_ns)
             return NULL;
-        if (h->arrival_ns + least <= s->arrival_ns && h->sent + WINDOW_BYTES <= s->sent)
+        if (h->arrival_ns + least <= s->arrival_ns && h->sent + window_bytes(r) <= s->sent)
             return h;
         if (h->delay_ns < *delay)
             *delay = h->delay_ns;
@@ -234,7 +241,7 @@ static void watch_queue(struct plait_rate *r, const struct plait_rate_sample *s)
         r->stand = *s;
     r->stands = stands;
     if (!stands || r->mode != PLAIT_RATE_DRAIN || s->arrival_ns - r->stand.arrival_ns < window_ns(r) ||
-        s->arrived - r->stand.arrived < WINDOW_BYTES)
+        s->arrived - r->stand.arrived < window_bytes(r))
         return;
     double line = (s->arrived - r->stand.arrived) / plait_to_s(s->arrival_ns - r->stand.arrival_ns);
 

@@ -213,7 +213,8 @@ static bool owns_enough(const struct village_seed *s, const struct plait_sim_vil
 }
 
 /* All that lasts gets something, an owner also in the second half (a guest who had much and then is left with the least
- * that guests get may have seconds of his own packets before the one that he lacks); an owner about what his line carries, and all together most of what all do. */
+ * that guests get may have seconds of his own packets before the one that he lacks); an owner gets about what his line
+ * carries, and all together most of what all do. */
 bool village_seed_check(const struct village_seed *s, const struct plait_sim_tunnel_story *story,
                         struct plait_sim_village_result *r, char *why, size_t why_size)
 {
