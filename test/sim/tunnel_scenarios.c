@@ -58,7 +58,8 @@
 #define UP      .up = true
 #define KPPS    UDP(.every_ms = 1, .size = 1028)
 #define FOREVER 1e7
-#define SOCKET  92 /* full datagrams in one of Linux, unless its reader asked for more room: 212,992 bytes by 2,304 */
+#define SOCKET                                                                                               \
+    92 /* full datagrams in one of Linux, unless its reader asked for more room: 212,992 bytes by 2,304 */
 
 /* clang-format off */
 const struct tunnel_scenario tunnel_scenarios[] = {

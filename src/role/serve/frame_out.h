@@ -93,7 +93,7 @@ struct plait_frame_out_link {
     double rate;           /* bytes/s, 0 = not known */
     uint64_t rtt_ns;
     uint64_t rtt_min_ns; /* the least so far; 0 = not known */
-    uint64_t rto_ns; /* TCP's timer; 0 while something has to be sent again */
+    uint64_t rto_ns;     /* TCP's timer; 0 while something has to be sent again */
 };
 
 /* How the connection does; also brings `acked` up to date. */
