@@ -253,7 +253,7 @@ static uint64_t deliverable(const struct conn *c, uint64_t now, uint64_t by, uin
 
 /*
  * Whether the others that may send from this set would have delivered all that is due in it before the block
- * could arrive here; *look is when to think again. At least one connection is always given something: the one
+ * could arrive here, of what was asked for by name those over much shorter paths; *look is when to think again. At least one connection is always given something: the one
  * on which a single block arrives first.
  */
 static bool is_better_left(const struct plait_share *s, uint64_t now, const struct conn *c, struct choice due,
@@ -266,7 +266,8 @@ static bool is_better_left(const struct plait_share *s, uint64_t now, const stru
     uint64_t others = 0;
     for (unsigned i = 0; i < s->conns_max; i++) {
         const struct conn *o = &s->conns[i];
-        if (o != c && takes(o, c, due.block, due.set) && !is_stalled(o, now))
+        bool nearer = due.set < PLAN_SETS || o->link.rtt_ns < c->link.rtt_ns / 2;
+        if (o != c && nearer && takes(o, c, due.block, due.set) && !is_stalled(o, now))
             others = plait_add_sat(others, deliverable(o, now, by, s->block_bytes));
     }
     if (others == 0 || set_count(s, &s->sets[due.set], due.block, share_available(s), others) > others)
