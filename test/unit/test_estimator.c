@@ -76,6 +76,21 @@ static void a_busy_silence_decays(void **unused)
     assert_true(plait_estimator_rate(&e, now + 2 * PLAIT_S) < 0.5e6);
 }
 
+static void what_is_missing_is_bounded(void **unused)
+{
+    struct plait_estimator e;
+
+    (void)unused;
+    plait_estimator_init(&e);
+    assert_true(plait_estimator_behind(&e, PLAIT_S) <= 0);
+    plait_estimator_on_busy(&e, 0, true);
+    uint64_t now = feed(&e, 0, 500, 10000);
+    assert_true(plait_estimator_behind(&e, now) < 0.02 * e.rate);
+    double some = plait_estimator_behind(&e, now + 200 * PLAIT_MS);
+    assert_true(some > 0.1 * e.rate && some < 0.3 * e.rate);
+    assert_true(plait_estimator_behind(&e, now + 60 * PLAIT_S) <= 0.5 * e.rate);
+}
+
 static void silence_is_judged_by_gaps_and_round_trips(void **unused)
 {
     struct plait_estimator e;
@@ -101,6 +116,7 @@ int main(void)
         cmocka_unit_test(idle_time_does_not_count),
         cmocka_unit_test(follows_a_fall_within_a_few_spans),
         cmocka_unit_test(a_busy_silence_decays),
+        cmocka_unit_test(what_is_missing_is_bounded),
         cmocka_unit_test(silence_is_judged_by_gaps_and_round_trips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
