@@ -164,8 +164,8 @@ bool push_wants_lane(const struct plait_fetch *f, int path, uint64_t now)
 {
     const struct path *p = &f->paths[path];
     const struct source *s = &f->sources[p->source];
-    int letter = p->letter != NO_LETTER ? p->letter : letter_of_kin(f, p);
-    bool up = p->letter != NO_LETTER && f->push.letters[p->letter].up;
+    int letter = p->letter != NO_LETTER ? p->letter : letter_of_kin(f, p); /* it joins those who have one */
+    bool up = letter != NO_LETTER && f->push.letters[letter].up;
     bool far = p->est.rtt_min_ns > PUSH_FAR_NS && f->config.window_bytes == 0;
     uint64_t bytes = fetch_left(f) - f->map.taken_bytes;
 
@@ -182,8 +182,7 @@ bool push_wants_lane(const struct plait_fetch *f, int path, uint64_t now)
         return false;
     uint64_t least_ns =
         up ? MORE_NS_MIN : LEFT_NS_MIN + (far ? LEFT_RTTS_FAR : LEFT_RTTS) * p->est.rtt_min_ns;
-    if (letter != NO_LETTER &&
-        f->push.letters[letter].up) /* of what is planned for it the source gives it a part */
+    if (up) /* of what is planned for it the source gives it a part */
         bytes += f->push.letters[letter].due_bytes;
     return rate > 0 && (double)bytes / rate > plait_to_s(least_ns);
 }
