@@ -22,6 +22,7 @@
 #define LANES_YOUNG_MAX  7
 #define LANES_AWAITED    6                /* as long as nobody has answered */
 #define YOUNG_BYTES      (64 * PLAIT_KIB) /* each is to have something to do */
+#define YOUNG_LEFT_MAX   (16 * PLAIT_MIB) /* of more than this, asked for in parts, the beginning is little */
 #define FAR_NS           (100 * PLAIT_MS)
 #define FAR_PER_LANE_NS  (30 * PLAIT_MS)
 #define LANES_FIRST_MAX  18
@@ -158,13 +159,16 @@ static uint64_t rtt_so_far_ns(const struct path *p, uint64_t now)
 }
 
 /* While windows open something is lost in each round trip: the longer that is, the more of them begin at once. The
- * longest paths have more from first_lanes(), for good. */
+ * longest paths have more from first_lanes(), for good. Where much is asked for in parts they cost more later, in requests
+ * cut short and in queues, than they bring. */
 unsigned path_lanes(const struct plait_fetch *f, const struct path *p, uint64_t now)
 {
     bool good = p->errors == 0 && (p->state == PLAIT_FETCH_PATH_NEW || p->state == PLAIT_FETCH_PATH_ACTIVE);
     uint64_t rtt = rtt_so_far_ns(p, now);
 
     if (!f->size_known || !good || rtt > FAR_NS || !path_is_young(p, now))
+        return p->lanes_want;
+    if (fetch_left(f) > YOUNG_LEFT_MAX && !push_is_likely(f, rtt))
         return p->lanes_want;
     uint64_t most = p->est.rtt_min_ns > 0 ? LANES_YOUNG_MAX : LANES_AWAITED;
     uint64_t lanes = plait_min_u64(rtt / YOUNG_LANE_NS, most);
