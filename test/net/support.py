@@ -14,6 +14,9 @@ from pathlib import Path
 
 from spawn import Nursery
 
+# Set where the program needs several times the CPU: what it does is looked at there, not how soon.
+SLOW_BUILD = "PLAIT_NET_SKIP" in os.environ
+
 HERE = Path(__file__).resolve().parent
 KB, MB = 1000, 1000 * 1000
 

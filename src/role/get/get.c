@@ -161,6 +161,12 @@ static void drop_fetch(struct plait_get *g)
     g->status.size = PLAIT_FETCH_UNKNOWN;
 }
 
+/* No thread looks at what came. */
+static bool is_idle(const struct plait_get *g)
+{
+    return !get_keepers_busy(g) && (g->sink == NULL || !g->sink->ops->is_busy(g->sink));
+}
+
 /* The fetch is given up for another one. False: threads still look at what it brought. */
 static bool leave_fetch(struct plait_get *g)
 {
@@ -170,7 +176,7 @@ static bool leave_fetch(struct plait_get *g)
     get_cancel_keepers(g);
     if (g->journal != NULL)
         plait_journal_file_mute(g->journal);
-    if (get_keepers_busy(g) || (g->sink != NULL && g->sink->ops->is_busy(g->sink)))
+    if (!is_idle(g))
         return false;
     drop_fetch(g);
     return true;
@@ -291,11 +297,6 @@ static void look(struct plait_get *g)
     case STAGE_STOP:
         break;
     }
-}
-
-static bool is_idle(const struct plait_get *g)
-{
-    return !get_keepers_busy(g) && (g->sink == NULL || !g->sink->ops->is_busy(g->sink));
 }
 
 static void on_journal_stopped(void *ctx)

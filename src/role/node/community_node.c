@@ -455,7 +455,7 @@ static void tell_use(struct plait_node_community *c)
 {
     struct plait_node *n = c->node;
     struct plait_bond_path_info info;
-    uint64_t all = 0, seconds = plait_since(n->loop.now, c->arrived_at);
+    uint64_t all = 0, span_ns = plait_since(n->loop.now, c->arrived_at);
     bool carried = false;
 
     for (unsigned path = 0; path < PLAIT_NODE_UPLINKS_MAX; path++) {
@@ -463,7 +463,7 @@ static void tell_use(struct plait_node_community *c)
         all += info.arrived_bytes;
         carried |= n->neighbours[path].community == c && info.sent_rate > USE_LEAST;
     }
-    double rate = all > c->arrived_bytes ? (double)(all - c->arrived_bytes) / plait_to_s(seconds) : 0;
+    double rate = all > c->arrived_bytes ? (double)(all - c->arrived_bytes) / plait_to_s(span_ns) : 0;
 
     plait_community_use(c->membership, n->loop.now, carried && rate < UINT32_MAX ? (uint32_t)rate : 0);
     c->arrived_bytes = all;
