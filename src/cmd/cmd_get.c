@@ -59,7 +59,7 @@ static const char help[] =
     "      --insecure         take any certificate\n"
     "      --limit-rate N     bytes per second of all together; k, M, G are 1024, 1024^2, 1024^3\n"
     "      --buffer SIZE      with -o -: keep at most so much in memory (64MiB)\n"
-    "      --connections N    at most so many to each server over each route (1 to 32)\n"
+    "      --connections N    at most so many to each server over each route (1 to 48)\n"
     "      --timeout S        give up after so many seconds without a byte (120)\n"
     "  -h, --help             this\n"
     "\n"

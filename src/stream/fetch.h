@@ -53,8 +53,8 @@
 
 #define PLAIT_FETCH_SOURCES_MAX 64
 #define PLAIT_FETCH_PATHS_MAX   128
-#define PLAIT_FETCH_LANES_MAX   32 /* of one path */
-#define PLAIT_FETCH_STEERS_MAX  3  /* unanswered at a time, of one source */
+#define PLAIT_FETCH_LANES_MAX   48 /* of one path */
+#define PLAIT_FETCH_STEERS_MAX  6  /* unanswered at a time, of one source */
 #define PLAIT_FETCH_UNKNOWN     UINT64_MAX
 #define PLAIT_FETCH_NO_SOURCE   (-1)
 

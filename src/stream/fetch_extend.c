@@ -17,7 +17,7 @@
 #define GRACE_NS       (300 * PLAIT_MS) /* a letter has its connections to open their windows */
 #define WORTH_NS       (100 * PLAIT_MS)
 #define MARGIN                                                                                               \
-    0.25 /* of what it takes to tell a far letter something: it is to be ready so long before the others */
+    0.05 /* of what it takes to tell a far letter something: it is to be ready so long before the others */
 #define END_NS (100 * PLAIT_MS)
 #define RATE_GUESS                                                                                           \
     1e6 /* bytes/s, of a letter of which nothing is known: while a live stream has brought nothing */
@@ -115,8 +115,7 @@ static void plan_copies(struct plait_fetch *f, struct plait_sched_path letters[L
         letter = plait_sched_pick(others, (size_t)u->letter_count, 0, (double)u->block_bytes, NULL);
         if (letter < 0 || (f->live.on && letters[letter].next_free > AHEAD_NS + LATE_NS))
             return; /* it has as much as it can carry in time */
-        u->also[block % PLAN_BLOCKS] |= UINT64_C(1) << letter;
-        u->letters[letter].copy_bytes += u->block_bytes;
+        push_note_copy(u, letter, block);
         letters[letter].next_free += plait_time_to_carry((double)u->block_bytes, letters[letter].rate);
     }
 }

@@ -349,6 +349,7 @@ void push_double_late(struct plait_fetch *f, uint64_t now)
             !mark_twice(u, block))
             break;
         ask_for(f, letters, letter, block);
+        push_note_copy(u, letter, block);
         u->doubled_bytes += u->block_bytes;
         first = false;
         any = letter_is_far(f, late) || twice_bytes_left(f) > 0;

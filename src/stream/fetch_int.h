@@ -119,6 +119,7 @@ struct letter {
     double rate;         /* bytes/s over some intervals, 0 = not yet known */
     double
         odd_rate; /* of the last interval, when it was quite another one and may be a burst; 0 = it was not */
+    double steady_rate;  /* over some seconds, 0 = not yet known */
     uint64_t came_bytes; /* over its streams, since rated_at */
     uint64_t rated_at;
     uint64_t hole;       /* the lowest block that seems to have been left out, and since when */

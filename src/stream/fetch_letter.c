@@ -9,7 +9,10 @@
 #define ALONE_AHEAD_NS (4 * PLAIT_S) /* one source shares out among its connections itself */
 #define SWAY           0.35          /* of samples, when the rate is as it was */
 #define RATE_NS        (300 * PLAIT_MS)
-#define FELL           0.3 /* so much slower is no stutter */
+#define BURST          1.0           /* the same, once it has brought something for */
+#define STEADY         0.15          /* of what is learnt of an interval, for the mean over some seconds */
+#define SETTLED_NS     (1 * PLAIT_S) /* so long: what waited behind a lost packet says nothing */
+#define FELL           0.3           /* so much slower is no stutter */
 
 uint64_t push_block_count(const struct plait_fetch *f)
 {
@@ -52,6 +55,14 @@ bool push_is_copy(const struct push *u, int letter, uint64_t block)
     return push_remembers(u, block) && (u->also[block % PLAN_BLOCKS] >> letter & 1) != 0;
 }
 
+void push_note_copy(struct push *u, int letter, uint64_t block)
+{
+    if (!push_remembers(u, block) || push_is_copy(u, letter, block))
+        return;
+    u->also[block % PLAN_BLOCKS] |= UINT64_C(1) << letter;
+    u->letters[letter].copy_bytes += u->block_bytes;
+}
+
 bool push_is_copied(const struct plait_fetch *f, int source, uint64_t lo, uint64_t hi)
 {
     const struct push *u = &f->push;
@@ -70,7 +81,8 @@ void push_forget_copies(struct plait_fetch *f, int letter, uint64_t from)
 {
     struct push *u = &f->push;
 
-    for (uint64_t b = from; f->config.redundant > 1 && b < u->end; b++) {
+    from = plait_max_u64(from, plait_since(u->end, PLAN_BLOCKS));
+    for (uint64_t b = from; u->letters[letter].copy_bytes > 0 && b < u->end; b++) {
         if (!push_is_copy(u, letter, b))
             continue;
         u->also[b % PLAN_BLOCKS] &= ~(UINT64_C(1) << letter);
@@ -191,7 +203,7 @@ void letter_down(struct plait_fetch *f, int letter)
     bool others = false;
 
     letter_release(f, letter, 0, UINT64_MAX);
-    push_forget_copies(f, letter, f->push.end - plait_min_u64(f->push.end, PLAN_BLOCKS));
+    push_forget_copies(f, letter, 0);
     t->due_bytes = t->copy_bytes = 0;
     t->up = false;
     t->hole_since = PLAIT_NEVER;
@@ -221,7 +233,8 @@ double letter_rate(const struct plait_fetch *f, int letter, uint64_t now)
     return sum;
 }
 
-/* The same, for the near future: of a path that still opens its windows more is to be expected. */
+/* The same, for the near future: of a path that still opens its windows more is to be expected; of one that has done so,
+ * what it usually brings. */
 double letter_expected_rate(const struct plait_fetch *f, int letter, double ahead_s, uint64_t now)
 {
     double sum = 0;
@@ -235,7 +248,8 @@ double letter_expected_rate(const struct plait_fetch *f, int letter, double ahea
     double usual = f->push.letters[letter].rate;
     if (letter_is_far(f, letter)) /* what came over some tenths of a second says nothing of one */
         return sum;
-    return sum < usual * (1 + SWAY) && sum > usual * (1 - SWAY) ? usual : sum;
+    bool settled = plait_since(now, f->push.letters[letter].up_at) > SETTLED_NS;
+    return sum < usual * (1 + (settled ? BURST : SWAY)) && sum > usual * (1 - SWAY) ? usual : sum;
 }
 
 double letter_rate_mean(const struct plait_fetch *f, int letter)
@@ -249,7 +263,8 @@ double letter_rate_mean(const struct plait_fetch *f, int letter)
 
 double letter_rate_seen(const struct plait_fetch *f, int letter, uint64_t now)
 {
-    double sum = 0, usual = f->push.letters[letter].rate;
+    const struct letter *t = &f->push.letters[letter];
+    double sum = 0, usual = plait_max_d(t->rate, t->steady_rate);
     bool far = letter_is_far(f, letter);
 
     for (int i = 0; i < f->path_count; i++) {
@@ -257,7 +272,7 @@ double letter_rate_seen(const struct plait_fetch *f, int letter, uint64_t now)
         if (is_carrier(p, letter))
             sum += far ? path_rate_seen(p, now) : path_rate(p, now);
     }
-    return far || sum > usual ? sum : usual;
+    return far || usual <= 0 ? sum : usual;
 }
 
 uint64_t letter_load_bytes(const struct plait_fetch *f, int letter, uint64_t now)
@@ -311,6 +326,7 @@ void letter_learn_rate(struct plait_fetch *f, uint64_t now, int letter)
         else if (t->odd_rate > 0 || rate < FELL * t->rate)
             t->rate = t->odd_rate > 0 ? (rate + t->odd_rate) / 2 : rate;
         t->odd_rate = moved && t->odd_rate <= 0 ? rate : 0;
+        t->steady_rate = t->steady_rate <= 0 ? t->rate : t->steady_rate + STEADY * (rate - t->steady_rate);
     }
     t->rated_at = now;
     t->came_bytes = 0;
@@ -389,8 +405,11 @@ bool push_has_ranges(const struct plait_fetch *f)
     return false;
 }
 
-/* How far ahead everybody is to have work. A far letter's is only there a round trip after it was told, which may have to
- * wait for the answer to what it was told before; the first time there is a connection to be made. */
+/*
+ * How far ahead everybody is to have work. A far letter's is only there a round trip after it was told; the first time
+ * there is a connection to be made. Much more than that would stand in the queue on the way, behind which the letter's
+ * answers wait and at whose end its packets are lost: what it is told ahead is its window.
+ */
 uint64_t letter_ahead_ns(const struct plait_fetch *f, int letter)
 {
     uint64_t rtt = letter_rtt_ns(f, letter);
@@ -399,7 +418,6 @@ uint64_t letter_ahead_ns(const struct plait_fetch *f, int letter)
         return ALONE_AHEAD_NS + 4 * rtt;
     if (!letter_is_far(f, letter))
         return AHEAD_NS + 2 * rtt;
-    return AHEAD_NS + (f->sources[f->push.letters[letter].source].steer.took_ns == 0
-                           ? 3 * rtt
-                           : letter_answer_ns(f, letter) + rtt / 2);
+    return f->sources[f->push.letters[letter].source].steer.took_ns == 0 ? 3 * rtt
+                                                                         : AHEAD_NS / 2 + rtt + rtt / 2;
 }

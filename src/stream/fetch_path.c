@@ -9,39 +9,40 @@
  */
 #include "fetch_push.h"
 
-#define TICK_NS          (50 * PLAIT_MS)
-#define RTT_UNKNOWN_NS   (100 * PLAIT_MS)
-#define RETRY_NS_MIN     (250 * PLAIT_MS)
-#define RETRY_NS_MAX     (15 * PLAIT_S)
-#define ANSWER_NS_MIN    (1500 * PLAIT_MS) /* a request unanswered for less is no reason to worry */
-#define TRIES_MAX        4                 /* of a path that never answered, when none ever did */
-#define NEAR_PER_LANE_NS (30 * PLAIT_MS)
-#define LANES_NEAR_MIN   3
-#define LANES_NEAR_MAX   4
-#define YOUNG_LANE_NS    (6 * PLAIT_MS) /* so each path begins with about as much in a second */
-#define LANES_YOUNG_MAX  7
-#define LANES_AWAITED    6                /* as long as nobody has answered */
-#define YOUNG_BYTES      (64 * PLAIT_KIB) /* each is to have something to do */
-#define YOUNG_LEFT_MAX   (16 * PLAIT_MIB) /* of more than this, asked for in parts, the beginning is little */
-#define FAR_NS           (100 * PLAIT_MS)
-#define FAR_PER_LANE_NS  (30 * PLAIT_MS)
-#define LANES_FIRST_MAX  18
-#define VERY_FAR_NS      (300 * PLAIT_MS)
-#define LANES_MORE_MAX   (PLAIT_FETCH_LANES_MAX - LANES_FIRST_MAX)
-#define LONG_BYTES       (8 * PLAIT_MIB)
-#define WAITS_ON         2 /* who has waited so long is taken to wait so many times that in all */
-#define WAITS_ON_PUSHED  3
-#define WINDOW_BYTES_MIN 6000.0 /* a connection that has less in flight is one too many */
-#define TRIAL_GAIN       1.25
-#define TRIAL_NS         (4 * PLAIT_S)
-#define TRIAL_ALIKE_NS   (500 * PLAIT_MS)
-#define ALIKE            1.15
-#define GROW_LEFT_NS     (1 * PLAIT_S)
-#define FELL             0.7
-#define FELL_NS_MIN      (250 * PLAIT_MS)
-#define FELL_RTTS        6
-#define GROW_NS_LOOK     (250 * PLAIT_MS)
-#define GROW_AGAIN_NS    (2 * PLAIT_S)
+#define TICK_NS              (50 * PLAIT_MS)
+#define RTT_UNKNOWN_NS       (100 * PLAIT_MS)
+#define RETRY_NS_MIN         (250 * PLAIT_MS)
+#define RETRY_NS_MAX         (15 * PLAIT_S)
+#define ANSWER_NS_MIN        (1500 * PLAIT_MS) /* a request unanswered for less is no reason to worry */
+#define TRIES_MAX            4                 /* of a path that never answered, when none ever did */
+#define NEAR_PER_LANE_NS     (30 * PLAIT_MS)
+#define LANES_NEAR_MIN       3
+#define LANES_NEAR_MAX       4
+#define YOUNG_LANE_NS        (6 * PLAIT_MS) /* so each path begins with about as much in a second */
+#define LANES_YOUNG_MAX      7
+#define LANES_AWAITED        6                /* as long as nobody has answered */
+#define YOUNG_BYTES          (64 * PLAIT_KIB) /* each is to have something to do */
+#define YOUNG_LEFT_MAX       (16 * PLAIT_MIB) /* of more than this, asked for in parts, the beginning is little */
+#define FAR_NS               (100 * PLAIT_MS)
+#define FAR_PER_LANE_NS      (30 * PLAIT_MS)
+#define LANES_FIRST_MAX      18
+#define VERY_FAR_NS          (300 * PLAIT_MS)
+#define VERY_FAR_PER_LANE_NS (10 * PLAIT_MS)
+#define LANES_PUSHED_MAX     (PLAIT_FETCH_LANES_MAX - LANES_FIRST_MAX)
+#define LONG_BYTES           (8 * PLAIT_MIB)
+#define WAITS_ON             2 /* who has waited so long is taken to wait so many times that in all */
+#define WAITS_ON_PUSHED      5
+#define WINDOW_BYTES_MIN     6000.0 /* a connection that has less in flight is one too many */
+#define TRIAL_GAIN           1.25
+#define TRIAL_NS             (4 * PLAIT_S)
+#define TRIAL_ALIKE_NS       (500 * PLAIT_MS)
+#define ALIKE                1.15
+#define GROW_LEFT_NS         (1 * PLAIT_S)
+#define FELL                 0.7
+#define FELL_NS_MIN          (250 * PLAIT_MS)
+#define FELL_RTTS            6
+#define GROW_NS_LOOK         (250 * PLAIT_MS)
+#define GROW_AGAIN_NS        (2 * PLAIT_S)
 
 bool source_usable(const struct plait_fetch *f, int source)
 {
@@ -135,15 +136,19 @@ void path_set_state(struct plait_fetch *f, int path, enum plait_fetch_path_state
                        .kind = PLAIT_FETCH_EV_PATH_STATE, .path = path, .source = p->source, .state = state});
 }
 
-/* A first guess: long paths want more connections to fill, as each begins with a small window. The longest want still more
- * where sources push, which share out among them what requests would have to. */
-static uint64_t first_lanes(uint64_t rtt_ns, bool pushed)
+/* A first guess: long paths want more connections to fill, as each begins with a small window. */
+static uint64_t first_lanes(uint64_t rtt_ns)
 {
     uint64_t near = plait_min_u64(LANES_NEAR_MIN + rtt_ns / NEAR_PER_LANE_NS, LANES_NEAR_MAX);
     uint64_t far = near + plait_since(rtt_ns, FAR_NS) / FAR_PER_LANE_NS;
 
-    return plait_min_u64(far, LANES_FIRST_MAX) +
-           (pushed ? plait_min_u64(plait_since(rtt_ns, VERY_FAR_NS) / FAR_PER_LANE_NS, LANES_MORE_MAX) : 0);
+    return plait_min_u64(far, LANES_FIRST_MAX);
+}
+
+/* The longest want still more where sources push, which share out among them what requests would have to. */
+static uint64_t pushed_lanes(uint64_t rtt_ns)
+{
+    return plait_min_u64(plait_since(rtt_ns, VERY_FAR_NS) / VERY_FAR_PER_LANE_NS, LANES_PUSHED_MAX);
 }
 
 /* The round trip of a path, or as long as it is not known, how long its first connection is awaited. */
@@ -191,8 +196,8 @@ void path_learn_rtt(const struct plait_fetch *f, struct path *p, uint64_t rtt_ns
     plait_estimator_on_rtt(&p->est, rtt_ns);
     if (p->first_byte != 0 && p->state == PLAIT_FETCH_PATH_ACTIVE)
         return;
-    uint64_t lanes =
-        plait_min_u64(first_lanes(p->est.rtt_min_ns, push_is_likely(f, p->est.rtt_min_ns)), lanes_most(p));
+    uint64_t rtt = p->est.rtt_min_ns, more = push_is_likely(f, rtt) ? pushed_lanes(rtt) : 0;
+    uint64_t lanes = plait_min_u64(first_lanes(rtt) + more, lanes_most(p));
     if (p->lanes_want < lanes)
         p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
 }
@@ -453,11 +458,13 @@ static void learn_from_waiting(struct plait_fetch *f, struct path *p, uint64_t n
         const struct lane *l = &p->lanes[k];
         if (l->state != LANE_OPENING || l->connected || p->est.rtt_min_ns != 0)
             continue;
-        p->waited_ns = plait_max_u64(p->waited_ns, now - l->opened);
+        uint64_t waited = now - l->opened;
+        p->waited_ns = plait_max_u64(p->waited_ns, waited);
         bool pushed = p->waited_ns >= FAR_NS && push_is_likely(f, WAITS_ON_PUSHED * p->waited_ns);
         bool is_long = p->waited_ns >= FAR_NS && f->size_known && fetch_left(f) > LONG_BYTES;
         uint64_t times = pushed ? WAITS_ON_PUSHED : is_long ? WAITS_ON : 1;
-        uint64_t lanes = plait_max_u64(1, first_lanes(times * (now - l->opened), pushed) - 1);
+        uint64_t more = pushed ? pushed_lanes(WAITS_ON * waited) : 0;
+        uint64_t lanes = plait_max_u64(1, first_lanes(times * waited) + more - 1);
         if (lanes > p->lanes_want) {
             p->lanes_want = (unsigned)plait_min_u64(lanes, p->lanes_cap);
             f->replan = true;

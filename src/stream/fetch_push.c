@@ -132,7 +132,8 @@ uint64_t push_outstanding(const struct plait_fetch *f, int path)
         if (f->paths[i].letter == p->letter && push_streams(&f->paths[i]) > 0)
             sum += f->paths[i].est.rate;
     }
-    return sum > 0 ? (uint64_t)((double)t->due_bytes * p->est.rate / sum) : t->due_bytes;
+    uint64_t bytes = t->due_bytes + t->copy_bytes;
+    return sum > 0 ? (uint64_t)((double)bytes * p->est.rate / sum) : bytes;
 }
 
 /* ---- opening ---- */
@@ -463,4 +464,6 @@ void push_after_loss(struct plait_fetch *f, int lane)
     f->push.letters[letter].lost_at = plait_max_u64(f->progress_at, 1);
     if (f->push.letters[letter].up && !push_is_carried(f, letter, false))
         letter_down(f, letter);
+    else if (f->config.redundant < 2) /* it may have had what was asked for twice */
+        push_forget_copies(f, letter, 0);
 }

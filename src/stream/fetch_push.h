@@ -60,6 +60,8 @@ void push_plan_drop(struct push *u, uint64_t block);
 bool push_was_planned(const struct push *u, int letter, uint64_t block);
 /* Whether the letter pushes it as well, as a copy. */
 bool push_is_copy(const struct push *u, int letter, uint64_t block);
+/* It is to push the block as a copy from now on. */
+void push_note_copy(struct push *u, int letter, uint64_t block);
 /* Whether the source is to push some of the bytes as a copy. */
 bool push_is_copied(const struct plait_fetch *f, int source, uint64_t lo, uint64_t hi);
 /* Copies from that block on are not to come from the letter any more. */

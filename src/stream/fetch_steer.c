@@ -32,7 +32,7 @@
 #define TRIES_MAX      4
 #define TWICE_PERCENT  2 /* of all that may come, of what a far source is not asked about */
 
-#define WARM 2 /* connections of a far source that are made before there is something to say */
+#define WARM 5 /* connections of a far source that are made before there is something to say */
 
 /* ---- telling ---- */
 
