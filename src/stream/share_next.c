@@ -251,10 +251,22 @@ static uint64_t deliverable(const struct conn *c, uint64_t now, uint64_t by, uin
     return 1 + (by - 1 - first) / plait_max_u64(each, 1);
 }
 
+/* How many blocks are due, or more than `enough`, to whom may send the chosen one: of the plan, in the other set as well. */
+static uint64_t count_due(const struct plait_share *s, const struct conn *c, struct choice due,
+                          uint64_t enough)
+{
+    uint64_t end = share_available(s), n = set_count(s, &s->sets[due.set], due.block, end, enough);
+
+    if (due.set >= PLAN_SETS || n > enough)
+        return n;
+    unsigned other = due.set == SET_SHARED ? SET_LETTER + c->letter : SET_SHARED;
+    return n + set_count(s, &s->sets[other], due.block, end, enough - n);
+}
+
 /*
- * Whether the others that may send from this set would have delivered all that is due in it before the block
- * could arrive here, of what was asked for by name those over much shorter paths; *look is when to think again. At least one connection is always given something: the one
- * on which a single block arrives first.
+ * Whether the others that may send from this set would have delivered all that is due before the block could arrive
+ * here, of what was asked for by name those over much shorter paths; *look is when to think again. At least one
+ * connection is always given something: the one on which a single block arrives first.
  */
 static bool is_better_left(const struct plait_share *s, uint64_t now, const struct conn *c, struct choice due,
                            uint64_t *look)
@@ -270,7 +282,7 @@ static bool is_better_left(const struct plait_share *s, uint64_t now, const stru
         if (o != c && nearer && takes(o, c, due.block, due.set) && !is_stalled(o, now))
             others = plait_add_sat(others, deliverable(o, now, by, s->block_bytes));
     }
-    if (others == 0 || set_count(s, &s->sets[due.set], due.block, share_available(s), others) > others)
+    if (others == 0 || count_due(s, c, due, others) > others)
         return false;
     *look = plait_add_sat(now, plait_clamp_u64((by - now) / LOOKS, LOOK_MIN_NS, LOOK_MAX_NS));
     return true;

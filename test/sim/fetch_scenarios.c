@@ -187,7 +187,7 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"push-three-4MB", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH}, .size = 4 * MB}, .share = 0.62},
     {"push-group-25MB", {{{20, 20}, {50, 50}, {100, 10}}, .servers = 1, .server = {PUSH}, .size = 25 * MB}, .share = 0.85},
     {"push-dsl-lte-satellite", {{{8, 30}, {40, 60}, {20, 600}}, .server = {PUSH, PUSH, PUSH}, .size = 40 * MB}, .share = 0.84},
-    {"push-group-dsl-lte-satellite", {{{8, 30}, {40, 60}, {20, 600}}, .servers = 1, .server = {PUSH}, .size = 40 * MB}, .share = 0.82},
+    {"push-group-dsl-lte-satellite", {{{8, 30}, {40, 60}, {20, 600}}, .servers = 1, .server = {PUSH}, .size = 40 * MB}, .share = 0.78},
     {"push-dsl-lte-satellite-bbr", {{{8, 30}, {40, 60}, {20, 600}}, .server = {PUSH, PUSH, PUSH}, .size = 40 * MB, .cc = PLAIT_SIM_CC_BBR}, .share = 0.74},
     {"push-group-dsl-lte-satellite-bbr", {{{8, 30}, {40, 60}, {20, 600}}, .servers = 1, .server = {PUSH}, .size = 40 * MB, .cc = PLAIT_SIM_CC_BBR}, .share = 0.76},
     {"push-three-100MB-bbr", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH}, .size = 100 * MB, .cc = PLAIT_SIM_CC_BBR}, .share = 0.90},

@@ -19,7 +19,7 @@
 #include "stream_ask.h"
 
 /* Connections of one group. */
-#define PLAIT_STREAMS_CONNS_MAX 64u
+#define PLAIT_STREAMS_CONNS_MAX 96u
 #define PLAIT_STREAMS_PUMPS_MAX 8u
 
 struct plait_streams;
