@@ -257,13 +257,14 @@ static void sum_others(const struct plait_fetch *f, int letter, uint64_t now, do
     }
 }
 
-/* The block that the letter's source has reached a while after it was at `from`, at that rate. */
+/* The block that the letter's source has reached a while after it was at `from`, at that rate; of what was taken back from
+ * it the source may not have heard. */
 uint64_t push_reached(const struct plait_fetch *f, int letter, uint64_t from, double rate, uint64_t look_ns)
 {
     uint64_t mine = 0, all = plait_since(f->push.end, from);
 
     for (uint64_t b = from; b < f->push.end; b++)
-        mine += push_plan_at(&f->push, b) == letter;
+        mine += push_plan_at(&f->push, b) == letter || push_was_planned(&f->push, letter, b);
     return plait_repattern_predict(from, rate / f->push.block_bytes, plait_to_s(look_ns),
                                    mine > 0 ? (double)mine / (double)all : 1);
 }

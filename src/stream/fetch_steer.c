@@ -13,8 +13,9 @@
  *   twice    near the end, what stalls is asked for a second time.
  *
  * Each source is told its own part, one thing at a time; blocks of others stand in its patterns, too, but it
- * matters to nobody whether all sources have the same plan for them. A far one is told more of the plan before it has
- * answered (tellings): its answers stand in the queue of all that it sends. Two of them that overtake each other do no harm.
+ * matters to nobody whether all sources have the same plan for them. A far one, or one that should have answered long
+ * ago, is told more of the plan before it has answered (tellings): its answers stand in the queue of all that it sends.
+ * Two of them that overtake each other do no harm.
  *
  * The last block of the stream is never in the plan but asked for: a source that has sent the end of the plan would
  * end its streams, and could not be asked for holes any more.
@@ -32,7 +33,9 @@
 #define TRIES_MAX      4
 #define TWICE_PERCENT  2 /* of all that may come, of what a far source is not asked about */
 
-#define WARM 5 /* connections of a far source that are made before there is something to say */
+/* Connections that are made before there is something to say: when there is, those that stand may wait for answers. */
+#define WARM_FAR  5
+#define WARM_NEAR 2
 
 /* ---- telling ---- */
 
@@ -42,25 +45,42 @@ void steer_forget(struct steer *st)
     st->telling_count = 0;
 }
 
-struct plait_span steer_cut_span(const struct plait_fetch *f, int source, uint64_t first)
+/* Whether the source may have been told things in another order than they were sent. */
+static bool is_told_ahead(const struct plait_fetch *f, int source)
 {
-    bool far = source_rtt_min_ns(f, source) > PUSH_FAR_NS;
-
-    return (struct plait_span){first,
-                               far ? plait_max_u64(first + 1, f->sources[source].steer.told) - 1 : first};
+    return source_rtt_min_ns(f, source) > PUSH_FAR_NS || f->sources[source].steer.telling_count > 0;
 }
 
-/* A far source was told more of the plan: its answer is not waited for. */
-static void let_go(struct plait_fetch *f, int source)
+struct plait_span steer_cut_span(const struct plait_fetch *f, int source, uint64_t first)
+{
+    uint64_t told = plait_max_u64(first + 1, f->sources[source].steer.told);
+
+    return (struct plait_span){first, is_told_ahead(f, source) ? told - 1 : first};
+}
+
+/*
+ * The source was told more of the plan, or asked for blocks, and its answer is not waited for: of a far one never, of a
+ * near one no longer than it should take. It may stand in the queue of all that the source sends, which has just become
+ * slow. Blocks that it was asked for in vain are looked for as any that do not come.
+ */
+static void let_go(struct plait_fetch *f, uint64_t now, int source)
 {
     struct steer *st = &f->sources[source].steer;
+    uint64_t rtt = source_rtt_min_ns(f, source), waited = plait_since(now, st->sent_at);
+    bool far = rtt > PUSH_FAR_NS;
+    bool late = !f->live.on && waited >= UNANSWERED_NS + 2 * plait_max_u64(rtt, st->took_ns);
+    bool first = !f->live.on && st->took_ns == 0;
 
-    if (st->kind != STEER_EXTEND || !st->sent || st->telling_count == TELLINGS_MAX ||
-        source_rtt_min_ns(f, source) <= PUSH_FAR_NS)
+    if (!st->sent)
         return;
-    st->tellings[st->telling_count++] =
-        (struct telling){.serial = st->serial, .span = st->span, .sent_at = st->sent_at, .fails = st->fails};
-    st->kind = STEER_NONE;
+    if (st->kind == STEER_ASK && late && !far) {
+        st->kind = STEER_NONE;
+        st->block_count = 0;
+    } else if (st->kind == STEER_EXTEND && (far || late || first) && st->telling_count < TELLINGS_MAX) {
+        st->tellings[st->telling_count++] = (struct telling){
+            .serial = st->serial, .span = st->span, .sent_at = st->sent_at, .fails = st->fails};
+        st->kind = STEER_NONE;
+    }
 }
 
 /* One that was in vain is told again. */
@@ -99,13 +119,14 @@ static void extend_source(struct plait_fetch *f, int source)
     st->told = end;
 }
 
-/* Whether a long path's connection for steering is to be made, before there is something to say. */
+/* Whether one more connection for steering is to be made, to a near source beside the one that is being made. */
 static bool is_cold(const struct plait_fetch *f, int source)
 {
     const struct steer *st = &f->sources[source].steer;
+    bool far = source_rtt_min_ns(f, source) > PUSH_FAR_NS;
 
-    return st->took_ns == 0 && st->told > 0 && st->telling_count < WARM &&
-           source_rtt_min_ns(f, source) > PUSH_FAR_NS;
+    return st->took_ns == 0 && st->told > 0 &&
+           (far ? st->telling_count < WARM_FAR : st->telling_count > 0 && st->telling_count < WARM_NEAR);
 }
 
 /* It is told again what it knows. The requests of its streams, which go first, are there a round trip earlier. */
@@ -184,7 +205,7 @@ bool steer_next(struct plait_fetch *f, uint64_t now, struct plait_fetch_cmd *cmd
             path = steer_path(f, i, true);
         if (path < 0 || now < st->not_before)
             continue;
-        let_go(f, i);
+        let_go(f, now, i);
         take_up_again(st);
         if (st->kind == STEER_NONE && !early)
             extend_source(f, i);
@@ -410,6 +431,7 @@ void steer_on_deadline(struct plait_fetch *f, uint64_t now)
         return;
     for (int i = 0; i < f->source_count; i++) {
         struct steer *st = &f->sources[i].steer;
+        let_go(f, now, i);
         uint64_t least = f->live.on ? ANSWER_NS_LIVE << plait_min_u64(st->fails, 3) : ANSWER_NS_MIN;
         if (st->kind != STEER_NONE && st->sent && now - st->sent_at > least + 4 * st->took_ns) {
             st->mute = st->path;
