@@ -28,7 +28,7 @@ http {{
     fastcgi_temp_path {dir}/fastcgi;
     uwsgi_temp_path {dir}/uwsgi;
     scgi_temp_path {dir}/scgi;
-    server {{ listen 0.0.0.0:80; root {root}; }}
+    server {{ listen {address}:80; root {root}; }}
     {servers}
 }}
 """
@@ -45,23 +45,23 @@ def listens(lab, host, address="127.0.0.1", port=80):
 
 
 @contextlib.contextmanager
-def nginx(lab, host, root, servers="", wrapper=()):
-    """Serves the directory `root` at port 80 of all addresses for the time of the `with` block.
+def nginx(lab, host, root, servers="", wrapper=(), address="0.0.0.0"):
+    """Serves the directory `root` at port 80 of the address (or all) for the time of the `with` block. Yields the process.
 
     `servers` may hold further server sections; `wrapper` goes before the command.
     """
     with tempfile.TemporaryDirectory(prefix="plait-nginx-") as directory:
         conf = pathlib.Path(directory) / "nginx.conf"
         log = pathlib.Path(directory) / "error.log"
-        conf.write_text(CONFIGURATION.format(dir=directory, root=root, servers=servers))
+        conf.write_text(CONFIGURATION.format(dir=directory, root=root, servers=servers, address=address))
         process = lab.popen(host, [*wrapper, program() or "nginx", "-p", directory, "-e", log, "-c", conf])
         try:
             end = time.monotonic() + 10
-            while not listens(lab, host):
+            while not listens(lab, host, "127.0.0.1" if address == "0.0.0.0" else address):
                 if process.poll() is not None or time.monotonic() > end:
                     raise LabError("nginx does not start: " + (log.read_text() if log.exists() else "no log"))
                 time.sleep(0.01)
-            yield
+            yield process
         finally:
             process.terminate()
             process.wait()

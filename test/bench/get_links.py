@@ -406,20 +406,26 @@ def transfer(job, tool, digest, limit_s, joiner=None):
                    answered_s(job, joiner, arrived))
 
 
-class Killer(threading.Timer):
-    """Kills the last link's server, in the rows that say when."""
+class Event(threading.Timer):
+    """What happens to the last link's server, and when (a row's kill_s or join_s; None: nothing does)."""
 
-    def __init__(self, row, process):
-        super().__init__(row.kill_s or 0, lambda: process.kill() if row.kill_s else None)
+    def __init__(self, at_s, act):
+        super().__init__(at_s or 0, act if at_s else lambda: None)
         self.daemon = True
 
+    def over(self):
+        """Does not happen any more, or has."""
+        self.cancel()
+        if self.is_alive():
+            self.join()
 
-class Joiner(threading.Timer):
-    """Starts the last link's server, in the row that says when; `at` is when it did."""
+
+class Joiner(Event):
+    """Starts the last link's server, which registers with the director; `at` is when it did."""
 
     def __init__(self, row, directed, address):
         super().__init__(row.join_s, self.join_in)
-        self.daemon, self.at, self.directed, self.address = True, None, directed, address
+        self.at, self.directed, self.address = None, directed, address
 
     def join_in(self):
         self.at = time.monotonic()
@@ -442,25 +448,42 @@ def directing(row, links, lab, source, options):
                 time.sleep(0.05)
             joiner = Joiner(row, directed, server_address(len(links) - 1))
             yield joiner
-            joiner.cancel()
-            if joiner.is_alive():
-                joiner.join()
+            joiner.over()
         finally:
             directed.stop()
 
 
 @contextlib.contextmanager
+def changing(row, links, lab, root):
+    """An nginx on each link; yields what kills the last of them, or starts it, in time."""
+    with contextlib.ExitStack() as servers:
+        def start(i):
+            return servers.enter_context(nginx(lab, "server", root, address=server_address(i)))
+
+        last = len(links) - 1
+        for i in range(last):
+            start(i)
+        event = Event(row.join_s, lambda: start(last)) if row.join_s else Event(row.kill_s, start(last).kill)
+        yield event
+        event.over()
+
+
+@contextlib.contextmanager
 def serving(row, tool, links, lab, root, options):
-    """The tool's servers; yields what kills the last link's in time."""
+    """The tool's servers; yields what happens to the last link's in time."""
+    if tool.server == "nginx" and (row.kill_s or row.join_s):
+        with changing(row, links, lab, root) as event:
+            yield event
+        return
     if tool.server == "nginx":
-        with nginx(lab, "server", root, limited_servers(links, root), tool.server_wrapper) as process:
-            yield Killer(row, process)
+        with nginx(lab, "server", root, limited_servers(links, root), tool.server_wrapper):
+            yield Event(None, None)
         return
     addresses = [server_address(i) for i in range(len(links))] if tool.server == "plait" else ["0.0.0.0"]
     with plait_serve(lab, "server", root, addresses, options.plait) as processes:
-        killer = Killer(row, processes[-1])
-        yield killer
-        killer.cancel()
+        event = Event(row.kill_s, processes[-1].kill)
+        yield event
+        event.over()
 
 
 def measure(row, tool, links, source, digest, limit_s, options):
@@ -530,10 +553,10 @@ def result_of(row, tool, source, digest, links, options):
 
 
 def applies(row, tool):
-    if row.join_s is not None or tool.server == "director":
-        return row.join_s is not None and tool.server == "director"
+    if tool.server == "director" or row.join_s is not None:
+        return row.join_s is not None and tool.many_urls and tool.server in ("director", "nginx")
     if row.kill_s is not None:
-        return tool.server == "plait"  # one nginx serves all links
+        return tool.many_urls and tool.server != "group"
     if tool.server != "nginx" and row.kind != "share":
         return False
     if row.kind == "cpu":
