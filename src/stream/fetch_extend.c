@@ -163,8 +163,8 @@ static bool look_ahead(struct plait_fetch *f, uint64_t now, int whom,
     uint64_t end_ns = PLAIT_NEVER;
     bool low = whom != NO_LETTER, idle = f->map.taken_bytes == 0;
 
-    if (push_has_ranges(f)) /* leave them their part of the end */
-        end_ns = END_NS + plait_time_to_carry((double)fetch_left(f), fetch_rate(f, now));
+    if (push_has_ranges(f)) /* leave them their part of the end: they cannot take it from a letter */
+        end_ns = END_NS + plait_time_to_carry((double)fetch_left(f), fetch_rate(f, now)) * 2 / 3;
     letters_look(f, now, whom, plait_to_s(AHEAD_NS), letters);
     double all = all_s(f, now, letters);
     for (int i = 0; i < f->push.letter_count; i++) {
@@ -390,10 +390,9 @@ static void cut_at_end(struct plait_fetch *f, uint64_t now, int letter, double r
     if (others_rate <= 0)
         return;
     double together_s = (others + (double)f->push.letters[letter].due_bytes) / (others_rate + rate);
-    bool in_time = letter_is_far(f, letter)
-                       ? rest_s > plait_to_s(letter_answer_ns(f, letter) + FLIGHT_NS + WORTH_NS)
-                       : together_s > 2 * plait_to_s(letter_answer_ns(f, letter));
-    bool slow = in_time && rest_s > together_s + plait_to_s(LATE_AT_END_NS);
+    double answer_s = plait_to_s(letter_answer_ns(f, letter));
+    double heard_s = letter_is_far(f, letter) ? answer_s + plait_to_s(FLIGHT_NS + WORTH_NS) : 2 * answer_s;
+    bool slow = rest_s > plait_max_d(together_s, heard_s) + plait_to_s(LATE_AT_END_NS);
     cut_if_slow(f, now, letter, slow, together_s, rate);
 }
 

@@ -449,7 +449,7 @@ def test_a_group_is_forgotten_where_its_place_is_needed(serve):
 def test_limits(serve):
     server = serve("--groups", 2)
     group, other, third = (Group(server.connect, "/f") for _ in range(3))
-    opened = [group.open("A", span="0-9", pattern="AB") for _ in range(64)]
+    opened = [group.open("A", span="0-9", pattern="AB") for _ in range(96)]
     assert {c.status for c in opened} == {200}
     assert group.open("A", span="0-9").status == 429
     assert other.open("A", span="0-9").status == 200
