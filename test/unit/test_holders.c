@@ -163,11 +163,41 @@ static void an_event_that_is_too_long(void **unused)
     memset(big, 'x', PLAIT_EVENT_DATA_MAX + 1000);
     assert_true(plait_events_read(&r, "data: ", 6, hear, &h));
     assert_true(plait_events_read(&r, big, PLAIT_EVENT_DATA_MAX + 1000, hear, &h));
-    assert_true(plait_events_read(&r, "\n\ndata: ok\n\n", 12, hear, &h));
+    assert_true(plait_events_read(&r, "\ndata: more\n\ndata: ok\n\n", 23, hear, &h));
     assert_int_equal(h.count, 1);
     assert_string_equal(h.data, "ok");
     plait_events_done(&r);
     free(big);
+}
+
+/* Nothing of it is taken for another event, wherever it is cut. */
+static void an_event_of_too_many_lines(void **unused)
+{
+    static const size_t slices[] = {1000, 4096, SIZE_MAX};
+    char line[1000], *text = malloc(PLAIT_EVENT_DATA_MAX + 10 * sizeof line);
+    size_t len = 0;
+
+    (void)unused;
+    assert_non_null(text);
+    memset(line, 'x', sizeof line);
+    memcpy(line, "data: ", 6);
+    line[sizeof line - 1] = '\n';
+    for (; len < PLAIT_EVENT_DATA_MAX + 8 * sizeof line; len += sizeof line)
+        memcpy(text + len, line, sizeof line);
+    for (size_t i = 0; i < sizeof slices / sizeof slices[0]; i++) {
+        struct plait_events_reader r = {0};
+        struct heard h = {0};
+        for (size_t at = 0, n; at < len; at += n) {
+            n = len - at < slices[i] ? len - at : slices[i];
+            assert_true(plait_events_read(&r, text + at, n, hear, &h));
+        }
+        assert_true(plait_events_read(&r, "event: last\n\ndata: ok\n\n", 23, hear, &h));
+        assert_int_equal(h.count, 1);
+        assert_string_equal(h.name, "");
+        assert_string_equal(h.data, "ok");
+        plait_events_done(&r);
+    }
+    free(text);
 }
 
 int main(void)
@@ -180,6 +210,7 @@ int main(void)
         cmocka_unit_test(what_relays_reach),
         cmocka_unit_test(events_in_slices_of_any_size),
         cmocka_unit_test(an_event_that_is_too_long),
+        cmocka_unit_test(an_event_of_too_many_lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

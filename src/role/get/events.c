@@ -36,7 +36,7 @@ static bool take_line(struct plait_events_reader *r,
                       void (*event)(void *ctx, const char *name, const char *data, size_t data_len),
                       void *ctx)
 {
-    const char *line = r->line != NULL ? r->line : "", *value;
+    const char *line = r->line, *value;
 
     if (r->line_len == 0) {
         if (r->data_len > 0 && !r->too_long)
@@ -65,8 +65,9 @@ bool plait_events_read(struct plait_events_reader *r, const char *bytes, size_t 
     while (len > 0) {
         const char *end = memchr(bytes, '\n', len);
         size_t n = end != NULL ? (size_t)(end - bytes) : len;
-        r->too_long |= r->line_len + n > LINE_MAX_BYTES;
-        if (!r->too_long && !append(&r->line, &r->line_len, &r->line_room, bytes, n))
+        size_t room = LINE_MAX_BYTES - r->line_len, kept = n < room ? n : room;
+        r->too_long |= kept < n; /* what is kept tells it from the empty line that ends the event */
+        if (!append(&r->line, &r->line_len, &r->line_room, bytes, kept))
             return false;
         bytes += n;
         len -= n;
