@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -40,12 +41,12 @@ static void take_digest(const json_t *digests, struct plait_digest *out)
     out->alg = PLAIT_DIGEST_NONE;
     for (size_t i = 0; i < PLAIT_COUNT(names) && out->alg == PLAIT_DIGEST_NONE; i++) {
         const char *hex = json_string_value(json_object_get(digests, names[i]));
-        if (hex == NULL || strlen(hex) + strlen(names[i]) + 2 > sizeof option)
+        if (hex == NULL)
             continue;
-        strcpy(option, names[i]);
-        strcat(option, "=");
-        strcat(option, hex);
-        if (plait_digest_parse_option(option, strlen(option), out) != PLAIT_OK)
+        int len = snprintf(option, sizeof option, "%s=%s", names[i], hex);
+        if (len < 0 || (size_t)len >= sizeof option)
+            continue;
+        if (plait_digest_parse_option(option, (size_t)len, out) != PLAIT_OK)
             out->alg = PLAIT_DIGEST_NONE;
     }
 }

@@ -150,7 +150,7 @@ void get_ask_lan(struct plait_get *g, const char *name)
     l->question.has_sha256 = g->digest.alg == PLAIT_DIGEST_SHA256;
     if (l->question.has_sha256)
         memcpy(l->question.sha256, g->digest.bytes, sizeof l->question.sha256);
-    strcpy(l->question.name, name);
+    memcpy(l->question.name, name, strlen(name) + 1);
     bool v4 = open_door(g, &l->doors[0], AF_INET), v6 = open_door(g, &l->doors[1], AF_INET6);
     plait_timer_init(&l->timer, &g->loop, on_timer, g);
     if ((v4 || v6) &&

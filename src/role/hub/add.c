@@ -65,10 +65,10 @@ static int print(const struct plait_hub_add_options *o, const struct plait_ident
     char text[PLAIT_TOKEN_TEXT_MAX], key[PLAIT_KEY_TEXT + 1];
     struct plait_token token = {0};
 
-    if (strlen(endpoint) > PLAIT_TOKEN_HUB_MAX)
+    if (strlen(endpoint) >= sizeof token.hub || strlen(o->name) >= sizeof token.name)
         return PLAIT_ERR_LIMIT;
-    strcpy(token.hub, endpoint);
-    strcpy(token.name, o->name);
+    memcpy(token.hub, endpoint, strlen(endpoint) + 1);
+    memcpy(token.name, o->name, strlen(o->name) + 1);
     memcpy(token.hub_key, hub->public.bytes, sizeof token.hub_key);
     memcpy(token.key, node->secret.bytes, sizeof token.key);
     int err = plait_token_encode(&token, text);
