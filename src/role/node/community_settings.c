@@ -66,14 +66,12 @@ static int take_numbers(struct plait_config_section *s, struct plait_node_commun
 
 int plait_node_community_read(struct plait_config_section *s, struct plait_node_community_settings *out)
 {
-    struct plait_node_community_settings c;
+    struct plait_node_community_settings c = {.share = 1,
+                                              .period = PLAIT_COMMUNITY_PERIOD,
+                                              .missed_max = PLAIT_COMMUNITY_MISSED_MAX,
+                                              .port = PLAIT_COMMUNITY_PORT};
     int err;
 
-    memset(&c, 0, sizeof c); /* they are compared byte by byte */
-    c.share = 1;
-    c.period = PLAIT_COMMUNITY_PERIOD;
-    c.missed_max = PLAIT_COMMUNITY_MISSED_MAX;
-    c.port = PLAIT_COMMUNITY_PORT;
     memcpy(c.name, plait_config_label(s), strlen(plait_config_label(s)) + 1);
     if ((err = plait_config_require(s, "interface")) != PLAIT_OK ||
         (err = plait_config_require(s, "key")) != PLAIT_OK ||
@@ -85,8 +83,19 @@ int plait_node_community_read(struct plait_config_section *s, struct plait_node_
         (err = plait_config_get_quota(s, "quota", &c.quota_bytes, &c.quota_period)) != PLAIT_OK ||
         (err = take_numbers(s, &c)) != PLAIT_OK || (err = take_neighbours(s, &c)) != PLAIT_OK)
         return err;
-    memcpy(out, &c, sizeof c);
+    *out = c;
     return PLAIT_OK;
+}
+
+static bool has_same_neighbours(const struct plait_node_community_settings *a,
+                                const struct plait_node_community_settings *b)
+{
+    if (a->neighbour_count != b->neighbour_count)
+        return false;
+    for (size_t i = 0; i < a->neighbour_count; i++)
+        if (!plait_udp_address_equal(&a->neighbours[i], &b->neighbours[i]))
+            return false;
+    return true;
 }
 
 bool plait_node_community_is_same(const struct plait_node_community_settings *a,
@@ -94,8 +103,7 @@ bool plait_node_community_is_same(const struct plait_node_community_settings *a,
 {
     return strcmp(a->name, b->name) == 0 && strcmp(a->interface, b->interface) == 0 &&
            strcmp(a->key_file, b->key_file) == 0 && a->period == b->period &&
-           a->missed_max == b->missed_max && a->port == b->port && a->neighbour_count == b->neighbour_count &&
-           memcmp(a->neighbours, b->neighbours, sizeof a->neighbours) == 0;
+           a->missed_max == b->missed_max && a->port == b->port && has_same_neighbours(a, b);
 }
 
 bool plait_node_community_offers(const struct plait_node_community_settings *s, const char *uplink,
