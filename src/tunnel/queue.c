@@ -139,6 +139,7 @@ static void remove_tail(struct plait_queue *q, struct plait_queue_flow *f)
 {
     struct plait_packet *last = f->tail, *p = f->head;
 
+    assert(last != NULL);
     if (last == p) {
         p = NULL;
         f->head = NULL;

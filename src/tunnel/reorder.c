@@ -130,14 +130,14 @@ static void deliver_held(struct plait_reorder *r, uint64_t now, struct plait_pac
     plait_pool_give(r->pool, p);
 }
 
-/* The first held number, from `from` upwards; there is one. */
-static struct plait_packet *first_held(struct plait_reorder *r, uint16_t id, uint32_t from)
+/* Where the first held number is, from `from` upwards; there is one. */
+static struct plait_packet **first_held(struct plait_reorder *r, uint16_t id, uint32_t from)
 {
     struct plait_packet **at;
 
     while (*(at = slot(r, id, from)) == NULL)
         from = (from + 1) & SEQ_MASK;
-    return *at;
+    return at;
 }
 
 /* Whether nothing that is still to come precedes `p`: those between it and the one it names were never sent. */
@@ -178,19 +178,14 @@ static void drain(struct plait_reorder *r, uint64_t now, uint16_t id, bool all)
 
     f->give_up_at = PLAIT_NEVER;
     while (f->held > 0) {
-        struct plait_packet **at = slot(r, id, f->expected);
-        if (*at == NULL) {
-            struct plait_packet *p = first_held(r, id, f->expected);
-            f->lowest = p->flow_seq;
-            if (!is_next(f, p)) {
-                set_time(r, f, p->at_ns);
-                return;
-            }
-            f->expected = p->flow_seq;
-            at = slot(r, id, f->expected);
+        struct plait_packet **at = first_held(r, id, f->expected);
+        f->lowest = (*at)->flow_seq;
+        if (!is_next(f, *at)) {
+            set_time(r, f, (*at)->at_ns);
+            return;
         }
+        f->expected = f->lowest;
         if (!all && !take_of_portion(f, now)) {
-            f->lowest = f->expected;
             set_time(r, f, f->portion_at);
             return;
         }
