@@ -27,7 +27,7 @@
 #define AHEAD_RTTS    2
 #define AHEAD_LEAST   16u /* blocks */
 #define AHEAD_MOST    1024u
-#define JOIN_BLOCKS   8u
+#define JOIN_BLOCKS   UINT64_C(8)
 #define GROWTH_NS     (500 * PLAIT_MS)
 #define LOOK_BYTES    (256 * PLAIT_KIB)
 #define LOOK_ONLY     (2 * PLAIT_MIB) /* where nothing is pushed */

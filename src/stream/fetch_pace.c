@@ -66,9 +66,10 @@ double path_rate_after(const struct path *p, double ahead_s, uint64_t now)
         return rate;
     if (p->est.samples > 0)
         return (last > rate ? last : rate) * GROWS; /* who knows where it ends */
-    for (; left_s > rtt_s; left_s -= rtt_s) {
+    while (left_s > rtt_s) {
         bytes += window;
         window *= 2;
+        left_s -= rtt_s;
     }
     return (bytes + window * left_s / rtt_s) / ahead_s;
 }

@@ -152,7 +152,7 @@ static bool begin(struct plait_fetch *f, uint64_t now)
            (live || block * 2 * BLOCKS_LEAST <= left))
         block *= 2;
     if (u->streams == NULL)
-        u->streams = calloc(PLAIT_FETCH_PATHS_MAX * PLAIT_FETCH_LANES_MAX, sizeof *u->streams);
+        u->streams = calloc(PLAIT_FETCH_PATHS_MAX, PLAIT_FETCH_LANES_MAX * sizeof *u->streams);
     if (u->streams == NULL || (!live && left < BLOCKS_LEAST * block))
         return false;
     u->block_bytes = (uint32_t)block;

@@ -54,7 +54,7 @@ void plait_tally_add(struct plait_tally *t, uint64_t lo, uint64_t hi, int source
         struct plait_tally_block *b = &t->blocks[block];
         n = part(t, lo, hi);
         b->have += n;
-        b->source = (int8_t)source;
+        b->source = (int16_t)source;
         assert(b->have <= plait_tally_len(t, block));
         if (b->have == plait_tally_len(t, block))
             complete(t, block, PLAIT_TALLY_READY);
@@ -88,7 +88,7 @@ void plait_tally_set_settled(struct plait_tally *t, size_t block, int source)
 
     assert(b->have == 0);
     b->have = plait_tally_len(t, block);
-    b->source = (int8_t)source;
+    b->source = (int16_t)source;
     complete(t, block, PLAIT_TALLY_SETTLED);
 }
 

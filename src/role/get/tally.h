@@ -18,10 +18,10 @@
 enum plait_tally_state { PLAIT_TALLY_OPEN, PLAIT_TALLY_READY, PLAIT_TALLY_BUSY, PLAIT_TALLY_SETTLED };
 
 struct plait_tally_block {
-    uint64_t have; /* bytes */
-    uint32_t turn; /* how often it was taken back */
-    uint8_t state; /* enum plait_tally_state */
-    int8_t source; /* of the bytes that came last */
+    uint64_t have;  /* bytes */
+    uint32_t turn;  /* how often it was taken back */
+    uint8_t state;  /* enum plait_tally_state */
+    int16_t source; /* of the bytes that came last; −1 = none that is known */
 };
 
 struct plait_tally {

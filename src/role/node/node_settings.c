@@ -56,9 +56,8 @@ static int take_hub_key(struct plait_config_section *s, struct plait_node_settin
 static int take_prefixes(struct plait_config_section *s, const char *text, struct plait_node_settings *n)
 {
     char word[PLAIT_CONFIG_LINE_MAX + 1];
-    int err;
 
-    while ((err = plait_config_word(&text, word, sizeof word)) == PLAIT_OK) {
+    while (plait_config_word(&text, word, sizeof word) == PLAIT_OK) {
         if (n->route_count == PLAIT_NODE_ROUTES_MAX)
             return plait_config_fail(s, "route", 0, "more than %d prefixes", PLAIT_NODE_ROUTES_MAX);
         if (plait_config_parse_prefix(word, &n->routes[n->route_count++]) != PLAIT_OK)

@@ -13,7 +13,7 @@
 
 #define DAY_S          86400
 #define LINE_MAX_BYTES 96
-#define FILE_BYTES     (PLAIT_QUOTA_ENTRIES_MAX * LINE_MAX_BYTES)
+#define FILE_BYTES     ((size_t)PLAIT_QUOTA_ENTRIES_MAX * LINE_MAX_BYTES)
 #define MONDAY         4 /* days after 1970-01-01, which was a Thursday */
 
 static const char *const period_names[] = {
