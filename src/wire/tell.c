@@ -1,12 +1,14 @@
 #include "tell.h"
 
+#include <math.h>
+
 #include "cursor.h"
 
 #define LOSS_UNIT 65535.0
 
 static uint16_t loss_of(double loss)
 {
-    return loss <= 0 ? 0 : loss >= 1 ? UINT16_MAX : (uint16_t)(loss * LOSS_UNIT + 0.5);
+    return loss <= 0 ? 0 : loss >= 1 ? UINT16_MAX : (uint16_t)lround(loss * LOSS_UNIT);
 }
 
 int plait_tell_encode(const struct plait_tell *t, uint8_t out[PLAIT_TELL_BYTES_MAX])
