@@ -29,6 +29,7 @@
 #define VERY_FAR_NS          (300 * PLAIT_MS)
 #define VERY_FAR_PER_LANE_NS (10 * PLAIT_MS)
 #define LANES_PUSHED_MAX     (PLAIT_FETCH_LANES_MAX - LANES_FIRST_MAX)
+#define LANES_GROWN_MAX      32 /* by trials */
 #define LONG_BYTES           (8 * PLAIT_MIB)
 #define WAITS_ON             2 /* who has waited so long is taken to wait so many times that in all */
 #define WAITS_ON_PUSHED      5
@@ -381,7 +382,9 @@ static void judge_trial(struct path *p, double rate)
 
 static void add_lanes(struct plait_fetch *f, struct path *p, unsigned more, uint64_t now)
 {
-    p->lanes_want = (unsigned)plait_min_u64(p->lanes_want + more, p->lanes_cap);
+    uint64_t most = plait_min_u64(p->lanes_cap, plait_max_u64(p->lanes_want, LANES_GROWN_MAX));
+
+    p->lanes_want = (unsigned)plait_min_u64(p->lanes_want + more, most);
     p->grow_at = now + plait_max_u64(GROW_NS_LOOK, 5 * p->est.rtt_min_ns);
     f->replan = true;
 }

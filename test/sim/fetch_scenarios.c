@@ -196,6 +196,7 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"push-third-crashes", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH_BUT(PLAIT_SIM_FAULT_CRASH, 2400 * PLAIT_MS, 3600 * SEC)}, .size = 100 * MB}, .share = 0.93, .stall_seconds = 0.5},
     {"push-third-crashes-and-returns", {{{20, 20}, {50, 50}, {100, 10}}, .server = {PUSH, PUSH, PUSH_BUT(PLAIT_SIM_FAULT_CRASH, 2400 * PLAIT_MS, 3400 * PLAIT_MS)}, .size = 100 * MB}, .share = 0.80, .stall_seconds = 0.5},
     {"push-third-falls-to-a-twentieth", {{{20, 20}, {50, 50}, {100, 10, .step = {{2000, 5}}}}, .server = {PUSH, PUSH, PUSH}, .size = 100 * MB}, .share = 0.93, .repattern_seconds = 2.7},
+    {"push-third-falls-while-it-is-told", {{{20, 20}, {50, 50}, {100, 10, .step = {{1659, 5}}}}, .server = {PUSH, PUSH, PUSH}, .size = 100 * MB}, .share = 0.90, .repattern_seconds = 2.3},
     {"push-fourth-joins", {{{20, 20}, {50, 50}, {100, 10}, {50, 20}}, .server = {PUSH, PUSH, PUSH, PUSH}, .size = 100 * MB}, {.way_from_ms = {0, 0, 0, 2000}}, .seconds = 4.7, .used = 4, .used_seconds = 4},
     {"push-second-joins", {{{50, 20}, {50, 20}}, .server = {PUSH, PUSH}, .size = 24 * MB}, {.way_from_ms = {0, 1000}}, .seconds = 3.0, .used = 2, .used_seconds = 3},
     {"push-group-route-dies", {{{20, 20}, {50, 50}, {100, 10, .outage = {{2400, 1e9}}}}, .servers = 1, .server = {PUSH}, .size = 100 * MB}, .share = 0.9, .stall_seconds = 0.6},
