@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,6 +57,8 @@ static int write_key(const char *path)
     if (err == PLAIT_ERR_STATE)
         plait_say("%s is there already; a key is never overwritten: choose another name, or remove it first",
                   path);
+    else if (err == PLAIT_ERR_IO && errno == ENOENT)
+        plait_say("%s: there is no such folder: make it first, or choose another place with -o", path);
     else if (err != PLAIT_OK)
         plait_say("%s: %s", path, plait_reason(err));
     return err;
@@ -96,7 +99,10 @@ static int new_community(const char *name, const char *output)
         plait_say("-o: too long");
         return bad_usage();
     }
-    return write_key(path) == PLAIT_OK ? print_lines(name, path) : FAILED;
+    if (write_key(path) != PLAIT_OK)
+        return FAILED;
+    char full[PATH_MAX]; /* the node may be started anywhere */
+    return print_lines(name, realpath(path, full) != NULL ? full : path);
 }
 
 int plait_cmd_community(int argc, char **argv)
@@ -115,7 +121,7 @@ int plait_cmd_community(int argc, char **argv)
         output = optarg;
     }
     if (argc - optind != 2 || strcmp(argv[optind], "new") != 0) {
-        plait_say("what to do? new NAME");
+        plait_say("what to do? plait community new NAME makes a key");
         return bad_usage();
     }
     return new_community(argv[optind + 1], output);

@@ -77,6 +77,8 @@ static int write_key(const struct plait_identity *id, const char *path)
     if (err == PLAIT_ERR_STATE)
         plait_say("%s is there already; a key is never overwritten: choose another name, or remove it first",
                   path);
+    else if (err == PLAIT_ERR_IO && errno == ENOENT)
+        plait_say("%s: there is no such folder: make it first, or choose another place with -o", path);
     else
         plait_say("%s: %s", path, plait_reason(err));
     return FAILED;

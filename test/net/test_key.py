@@ -28,6 +28,19 @@ def openssl_public(secret):
     return base64.b64encode(done.stdout[-32:]).decode()
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    for args in (["key", "new"], ["community", "new", "village"]):
+        done = subprocess.run([os.environ["PLAIT"], *args, "-o", tmp_path / "none" / "k"], capture_output=True, text=True,
+                              timeout=10, check=False)
+        assert done.returncode == 1 and "make it first" in done.stderr and done.stdout == "", done
+
+
+def test_the_lines_of_a_community_name_its_key_in_full(tmp_path):
+    done = subprocess.run([os.environ["PLAIT"], "community", "new", "village", "-o", "k"], capture_output=True, text=True,
+                          timeout=10, check=True, cwd=tmp_path)
+    assert "key = %s/k\n" % tmp_path.resolve() in done.stdout
+
+
 def test_the_public_key_of_the_rfc():
     assert good("public", text=ALICE + "\n") == ALICE_PUBLIC + "\n"
     assert good("public", "-", text="# Alice\n\n  " + ALICE) == ALICE_PUBLIC + "\n"
