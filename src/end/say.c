@@ -24,6 +24,14 @@ void plait_say(const char *format, ...)
     fprintf(stderr, "%s\n", line); /* in one piece, whatever other threads say */
 }
 
+void plait_say_no_start(int err)
+{
+    if (err == PLAIT_ERR_IO || err == PLAIT_ERR_NOMEM)
+        plait_say("cannot start: %s", plait_reason(err));
+    else
+        plait_say("cannot start");
+}
+
 const char *plait_reason(int err)
 {
     return err == PLAIT_ERR_IO ? strerror(errno) : plait_err_name(err);

@@ -150,8 +150,8 @@ def test_a_hub_that_is_another(tunnel):
     t.write_node()
     t.start_hub()
     t.start_node(wait=False)
-    t.node.wait_said("up; ")
-    time.sleep(0.5)  # nothing is to happen
+    t.node.wait_said("no answer from the hub, 10.1.1.1 port 4040")
+    assert t.keys["public"] in t.node.said
     assert t.status()["state"] == "connecting"
     assert all(w["responses"] == 0 for w in t.status("hub")["workers"])
 
@@ -333,6 +333,36 @@ def test_a_port_that_is_taken(tunnel, plait):
     assert ping(t.lab, "node", HUB4)
 
 
+def test_a_port_that_another_program_has_for_one_family(tunnel, plait):
+    t = tunnel()
+    with t.lab.socket("hub", socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("0.0.0.0", 4040))
+        result = plait.start("hub", "-c", t.folder / "hub.conf", ns=t.lab.netns("hub")).finish()
+    assert result.status == 1 and "4040 is taken" in result.err and "wrong state" not in result.err, result
+
+
+def test_an_address_to_listen_on_that_is_not_there(tunnel, plait):
+    t = tunnel()
+    t.write_hub(listen="192.0.2.77:4040")
+    result = plait.start("hub", "-c", t.folder / "hub.conf", ns=t.lab.netns("hub")).finish()
+    assert result.status == 1 and "listen =" in result.err, result
+
+
+def test_an_interface_that_is_not_there_is_named(tunnel):
+    t = tunnel()
+    t.write_node(uplinks=[t.uplink(1), '[uplink "l2"]\ninterface = nosuch7\n'])
+    t.start()
+    t.node.wait_said("uplink l2: its interface is down or not there; trying on")
+
+
+def test_what_is_wrong_with_a_new_node_is_said_before_it_is_made(tunnel, plait):
+    t = tunnel()
+    for option, wrong in (("--lan", "x"), ("--lan", "4294967296"), ("--address", "10.78.0.1"), ("--address", HUB4),
+                          ("--address", NODE4), ("--address", "here"), ("--hub", "a:b:c")):
+        result = plait.start("hub", "add", "boat", "-c", t.folder / "hub.conf", "--hub", "10.1.1.1", option, wrong).finish()
+        assert result.status == 2 and wrong in result.err and result.out == b"", result
+
+
 @pytest.mark.parametrize("role", ["hub", "node"])
 def test_the_examples_are_right(tunnel, plait, role):
     t = tunnel()
@@ -378,6 +408,8 @@ def test_join_overwrites_nothing(tunnel, plait):
     t = tunnel()
     _, said = t.told("hub", "add", "boat", "-c", t.folder / "hub.conf", "--hub", "10.1.1.1:4040")
     token = next(w for w in said.split() if w.startswith("plait1."))
+    subprocess.run([t.exe, "node", "join", token, "--folder", "near"], cwd=t.folder, check=True)
+    assert "key = %s/near/node.key\n" % t.folder.resolve() in (t.folder / "near" / "node.conf").read_text()
     result = plait.start("node", "join", token, "--folder", t.folder / "join").finish()
     assert result.status == 1 and "already" in result.err, result
     for broken in (token[:-1], token[:20] + ("A" if token[20] != "A" else "B") + token[21:], "nonsense"):

@@ -1,7 +1,10 @@
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "addresses.h"
 #include "hub.h"
 #include "hub_settings.h"
 #include "say.h"
@@ -26,6 +29,57 @@ static bool endpoint_is_good(const char *text)
     return plait_config_parse_endpoint(text, PLAIT_HUB_PORT, &e) == PLAIT_OK;
 }
 
+static bool lan_is_good(const char *text)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long v = strtoul(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && v <= UINT32_MAX;
+}
+
+/* It is within, and nobody's. */
+static bool address_is_free(const struct plait_hub_settings *s, const struct plait_prefix *p)
+{
+    size_t len = p->family == AF_INET ? 4 : 16;
+
+    if (!plait_addresses_has(p->family == AF_INET ? &s->network4 : &s->network6, p->family, p->address) ||
+        memcmp(p->address, p->family == AF_INET ? s->own4 : s->own6, len) == 0)
+        return false;
+    for (size_t i = 0; i < s->node_count; i++)
+        if (memcmp(p->address, p->family == AF_INET ? s->nodes[i].v4 : s->nodes[i].v6, len) == 0)
+            return false;
+    return true;
+}
+
+static bool addresses_are_good(const struct plait_hub_settings *s, const char *text)
+{
+    char word[PLAIT_CONFIG_LINE_MAX + 1];
+    struct plait_prefix p;
+    bool any = false;
+
+    for (int err; (err = plait_config_word(&text, word, sizeof word)) != PLAIT_ERR_NOTFOUND; any = true)
+        if (err != PLAIT_OK || plait_config_parse_prefix(word, &p) != PLAIT_OK ||
+            p.bits != (p.family == AF_INET ? 32u : 128u) || !address_is_free(s, &p))
+            return false;
+    return any;
+}
+
+/* As the section will be read, so that a typing error does not wait for the hub. */
+static int check_section(const struct plait_hub_add_options *o, const struct plait_hub_settings *s)
+{
+    if (o->lan != NULL && !lan_is_good(o->lan)) {
+        plait_say("--lan %s: a number from 0 to 4294967295", o->lan);
+        return PLAIT_ERR_FORMAT;
+    }
+    if (o->address != NULL && !addresses_are_good(s, o->address)) {
+        plait_say("--address %s: an address of the hub's network that nobody has yet (network =)",
+                  o->address);
+        return PLAIT_ERR_FORMAT;
+    }
+    return PLAIT_OK;
+}
+
 static int check(const struct plait_hub_add_options *o, const struct plait_hub_settings *s,
                  const char **endpoint)
 {
@@ -45,7 +99,7 @@ static int check(const struct plait_hub_add_options *o, const struct plait_hub_s
         return PLAIT_ERR_NOTFOUND;
     }
     if (endpoint_is_good(*endpoint))
-        return PLAIT_OK;
+        return check_section(o, s);
     plait_say("%s: not HOST:PORT", *endpoint);
     return PLAIT_ERR_FORMAT;
 }

@@ -171,8 +171,13 @@ static int set_nat(const struct plait_hub_settings *s)
 static void forward(const struct plait_hub_settings *s, const char *interface)
 {
     if ((s->network4.family != 0 && plait_nat_forward(interface, AF_INET) < 0) ||
-        (s->network6.family != 0 && plait_nat_forward(interface, AF_INET6) < 0))
-        plait_say("%s: cannot switch forwarding on: %s", interface, plait_reason(PLAIT_ERR_IO));
+        (s->network6.family != 0 && plait_nat_forward(interface, AF_INET6) < 0)) {
+        if (if_nametoindex(interface) == 0)
+            plait_say("%s is not there: once it is, start the hub anew, so that it forwards (nat =)",
+                      interface);
+        else
+            plait_say("%s: cannot switch forwarding on: %s", interface, plait_reason(PLAIT_ERR_IO));
+    }
 }
 
 static int set_up_kernel(struct plait_hub *h)
@@ -215,6 +220,8 @@ static int make_worker(struct plait_hub *h, unsigned i)
         err = plait_worker_init(&h->workers[i], h, i, &tun);
     if (err == PLAIT_ERR_STATE)
         plait_say("port %u is taken: is another hub running? (listen =)", h->workers[i].udp_port);
+    else if (err == PLAIT_ERR_NOTFOUND)
+        plait_say("this machine does not have the address to listen on (listen =)");
     return err;
 }
 
@@ -335,11 +342,12 @@ int plait_hub_run(const char *config)
     }
     int err = set_up(&h);
     if (err == PLAIT_OK) {
-        plait_say("up: %zu nodes, %u workers from port %u on", h.table->settings->node_count, h.worker_count,
-                  h.workers[0].udp_port);
+        plait_say("up: %zu node%s, %u worker%s from port %u on", h.table->settings->node_count,
+                  h.table->settings->node_count == 1 ? "" : "s", h.worker_count,
+                  h.worker_count == 1 ? "" : "s", h.workers[0].udp_port);
         plait_loop_run(&h.loop);
     } else {
-        plait_say("cannot start: %s", plait_reason(err));
+        plait_say_no_start(err);
     }
     int status = err == PLAIT_OK && !h.failed ? PLAIT_HUB_DONE : PLAIT_HUB_FAILED;
     tear_down(&h);

@@ -380,7 +380,8 @@ static int open_pair(struct plait_hub_worker *w, const union plait_udp_address *
     return err == PLAIT_OK ? plait_udp_sort(first, PLAIT_ENVELOPE_SEALED) : err;
 }
 
-/* `*` stands for all addresses of both families, each with a socket; a machine without IPv6 does without. */
+/* `*` stands for all addresses of both families, each with a socket; a machine without one of them does without, but
+ * where a port is somebody else's nobody would know why half of the nodes do not get through. */
 static int open_sockets(struct plait_hub_worker *w)
 {
     const struct plait_hub_settings *s = w->table->settings;
@@ -391,6 +392,8 @@ static int open_sockets(struct plait_hub_worker *w)
     if (s->listen.ss_family != AF_INET6 || !IN6_IS_ADDR_UNSPECIFIED(&local.v6.sin6_addr))
         return err;
     int err4 = open_pair(w, &any4);
+    if (err == PLAIT_ERR_STATE || err4 == PLAIT_ERR_STATE)
+        return PLAIT_ERR_STATE;
     return w->socket_count > 0 ? PLAIT_OK : err4;
 }
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +21,8 @@ static int say_token(int err)
     if (err == PLAIT_ERR_CORRUPT)
         plait_say("the token is damaged: letters were changed or lost on its way");
     else
-        plait_say("that is no token: plait hub add prints one, a word that begins with plait1.");
+        plait_say("that is no token, or not all of one: plait hub add prints it, a long word that begins "
+                  "with plait1.");
     return PLAIT_NODE_USAGE;
 }
 
@@ -89,13 +91,15 @@ static int say_file(const char *path, int err)
 
 static int write_both(const struct plait_node_join_options *o, const struct plait_token *t)
 {
-    char conf[PATH_MAX], key[PATH_MAX];
+    char folder[PATH_MAX], conf[PATH_MAX], key[PATH_MAX];
 
-    if (snprintf(conf, sizeof conf, "%s/node.conf", o->folder) >= (int)sizeof conf ||
-        snprintf(key, sizeof key, "%s/node.key", o->folder) >= (int)sizeof key)
-        return say_file(o->folder, PLAIT_ERR_LIMIT);
     if (mkdir(o->folder, S_IRWXU | S_IRGRP | S_IXGRP | S_IROTH | S_IXOTH) != 0 && errno != EEXIST)
         return say_file(o->folder, PLAIT_ERR_IO);
+    if (realpath(o->folder, folder) == NULL) /* the node may be started anywhere */
+        return say_file(o->folder, PLAIT_ERR_IO);
+    if (snprintf(conf, sizeof conf, "%s/node.conf", folder) >= (int)sizeof conf ||
+        snprintf(key, sizeof key, "%s/node.key", folder) >= (int)sizeof key)
+        return say_file(o->folder, PLAIT_ERR_LIMIT);
     int err = write_key(key, t);
     if (err != PLAIT_OK)
         return say_file(key, err);

@@ -379,7 +379,7 @@ int plait_node_run(const char *config)
         plait_loop_run(&n.loop);
         say_goodbye(&n);
     } else {
-        plait_say("cannot start: %s", plait_reason(err));
+        plait_say_no_start(err);
     }
     int status = err == PLAIT_OK && !n.failed ? PLAIT_NODE_DONE : PLAIT_NODE_FAILED;
     tear_down(&n, status);

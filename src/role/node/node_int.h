@@ -63,6 +63,7 @@ struct plait_node {
     /* Log-on. */
     bool logged_on;               /* at least once */
     bool connected, told_silence; /* as told to people: heard lately; not */
+    bool told_no_answer;          /* people know that it has not answered since the start */
     struct plait_hello hub;       /* what it said last */
     uint64_t logged_on_at;        /* for the last time */
     uint16_t advised_port;        /* of the hub, in use instead of the configured one; 0 = none */

@@ -4,6 +4,7 @@
 
 #define TICK          PLAIT_S
 #define SILENT        (10 * PLAIT_S) /* without a word from the hub: not connected */
+#define NO_ANSWER     (5 * PLAIT_S)  /* since the start: people are told why that may be */
 #define TRIAL         (3 * PLAIT_S)  /* of a port, for an answer */
 #define TRIAL_REST    (600 * PLAIT_S)
 #define SAVE_EVERY    10            /* ticks */
@@ -47,12 +48,21 @@ void plait_node_save_quota(struct plait_node *n)
 
 /* What people want to know of. */
 
+/* Of an uplink that has never been up. */
+static void tell_trouble(struct plait_uplink *u)
+{
+    plait_say("uplink %s: %s; trying on", u->settings.name, u->trouble);
+    u->told_trouble = true;
+}
+
 static void tell_path(struct plait_uplink *u, const struct plait_bond_path_info *info)
 {
     bool up = info->state == PLAIT_BOND_PATH_UP, was_up = u->state_told == PLAIT_BOND_PATH_UP;
 
     if (up && !was_up)
         plait_say("uplink %s: up, round trip %.1f ms", u->settings.name, (double)info->rtt_ns / 1e6);
+    else if (u->resolved && u->trouble != NULL && u->state_told == 0 && !u->told_trouble)
+        tell_trouble(u);
     else if (!up && was_up && info->state != PLAIT_BOND_PATH_SUSPECT)
         plait_say("uplink %s: %s%s%s", u->settings.name, plait_report_state(info->state),
                   u->trouble != NULL ? ": " : "", u->trouble != NULL ? u->trouble : "");
@@ -60,10 +70,27 @@ static void tell_path(struct plait_uplink *u, const struct plait_bond_path_info 
         u->state_told = info->state;
 }
 
+/* A hub answers nobody whom it does not know, so that the reasons cannot be told apart from here. */
+static void tell_no_answer(struct plait_node *n)
+{
+    const struct plait_config_endpoint *hub = &n->settings.hub;
+    char key[PLAIT_KEY_TEXT + 1];
+
+    if (n->logged_on || n->told_no_answer || plait_since(n->loop.now, n->started_at) < NO_ANSWER)
+        return;
+    n->told_no_answer = true;
+    plait_key_format(&n->self.identity.public, key);
+    plait_say(
+        "no answer from the hub, %s port %u; trying on. Does it run, and does UDP get there? Is hub-key its "
+        "public key, and is this node's in its configuration: %s",
+        hub->host, hub->port, key);
+}
+
 static void tell_connection(struct plait_node *n)
 {
     bool connected = n->logged_on && plait_since(n->loop.now, n->heard_at) < SILENT;
 
+    tell_no_answer(n);
     if (connected == n->connected)
         return;
     n->connected = connected;

@@ -57,6 +57,7 @@ struct plait_uplink {
     unsigned silent;     /* ticks without an answer, while others have some */
     bool no_way;         /* the system has refused to send there; the next look tells */
     bool told_name;      /* people know that the hub's name is not resolved */
+    bool told_trouble;   /* the same of why it has not been opened yet */
     unsigned state_told; /* what people were told last */
 };
 
