@@ -261,13 +261,29 @@ static int take_route(struct get_cmd *c, const char *route)
     return 0;
 }
 
+/* Curl does not say of a file without certificates what is wrong. */
+static bool has_certificate(FILE *file)
+{
+    char line[256];
+
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "-----BEGIN ", 11) == 0 && strstr(line, "CERTIFICATE-----") != NULL)
+            return true;
+    return false;
+}
+
 static int take_ca_file(struct get_cmd *c, const char *name)
 {
+    FILE *file = fopen(name, "re");
+    bool found = file != NULL && has_certificate(file);
+
     c->options.ca_file = name;
-    if (access(name, R_OK) == 0)
-        return 0;
-    fprintf(stderr, "plait get: --cacert %s cannot be read; give a file of certificates in PEM\n", name);
-    return PLAIT_GET_LOCAL;
+    if (!found)
+        fprintf(stderr, "plait get: --cacert %s %s; give a file of certificates in PEM\n", name,
+                file != NULL ? "has no certificate" : "cannot be read");
+    if (file != NULL)
+        fclose(file);
+    return found ? 0 : PLAIT_GET_LOCAL;
 }
 
 static int take_rate(struct get_cmd *c, const char *text)
@@ -441,7 +457,7 @@ int plait_cmd_get(int argc, char **argv)
             return status;
     }
     if (optind == argc)
-        return usage("which URL?");
+        return usage("no URL is given");
     c.options.urls = (const char *const *)&argv[optind];
     c.options.url_count = (size_t)(argc - optind);
     return run(&c);

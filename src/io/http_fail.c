@@ -130,8 +130,10 @@ static const char *prefix_of(enum plait_http_fail fail)
     return fail == PLAIT_HTTP_FAIL_PROXY ? "by the proxy: " : "";
 }
 
-static const char *suffix_of(CURLcode code)
+static const char *suffix_of(const struct plait_http_lane *lane, CURLcode code)
 {
+    if (code == CURLE_SSL_CONNECT_ERROR && strstr(lane->error, "wrong version number") != NULL)
+        return " (what answers there does not speak TLS: http:// perhaps)";
     return code == CURLE_PEER_FAILED_VERIFICATION ? " (--cacert names authorities to trust)" : "";
 }
 
@@ -149,7 +151,8 @@ void plait_http_explain(struct plait_http_lane *lane, CURLcode code, struct plai
     else if (end->fail == PLAIT_HTTP_FAIL_EGRESS)
         snprintf(reason, PLAIT_HTTP_REASON_MAX, "%s", plait_egress_fail_text(lane->egress_fail));
     else
-        snprintf(reason, PLAIT_HTTP_REASON_MAX, "%s%.190s%s", prefix_of(end->fail), text, suffix_of(code));
+        snprintf(reason, PLAIT_HTTP_REASON_MAX, "%s%.170s%s", prefix_of(end->fail), text,
+                 suffix_of(lane, code));
     for (char *c = reason; *c != '\0'; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = ' ';

@@ -30,6 +30,18 @@ def test_an_unknown_authority_is_refused(plait, liar, certificates, data):
     assert server.requests() == []
 
 
+def test_a_server_that_speaks_no_tls(plait, nginx, data):
+    url = nginx.url(data(100 * KB).name).replace("http:", "https:")
+    assert_refused(plait.get("-o", "out", url), plait.file(), 4, "http:// perhaps")
+
+
+def test_a_file_without_certificates_is_no_authority(plait, place):
+    (place / "none.pem").write_text("nothing\n")
+    for name, word in (("none.pem", "no certificate"), ("nowhere.pem", "cannot be read")):
+        result = plait.get("--cacert", place / name, "-o", "out", "https://127.0.0.1:9/f")
+        assert_refused(result, plait.file(), 3, "--cacert", name, word)
+
+
 def test_a_bad_mirror_beside_a_good_one(plait, nginx, certificates, data):
     d = data(3 * MB, 7)
     urls = [nginx.tls_url(d.name, "expired", 1), nginx.tls_url(d.name, "good")]

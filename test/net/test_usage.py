@@ -29,7 +29,9 @@ BAD = {
     "via-nonsense": (["get", "--via", "not an interface", URL], "--via"),
     "url-scheme": (["get", "ftp://127.0.0.1/f"], "ftp://127.0.0.1/f"),
     "url-nonsense": (["get", "http://"], "http://"),
-    "url-with-spaces": (["get", "http://127.0.0.1:9/a b"], "http://127.0.0.1:9/a b"),
+    "url-with-spaces": (["get", "http://127.0.0.1:9/a b"], "%20"),
+    "director-without-a-name": (["get", "plait://127.0.0.1:9/"], "names no stream"),
+    "director-without-a-path": (["get", "plait://127.0.0.1:9"], "names no stream"),
     "url-bad-port": (["get", "http://127.0.0.1:99999/f"], "99999"),
 }
 
@@ -65,6 +67,15 @@ def test_version(plait):
 def test_options_may_follow_urls(plait, nginx, data):
     d = data(1000)
     assert_file(plait.get(nginx.url(d.name), "-o", "out"), plait.file(), d)
+
+
+def test_a_folder_to_put_it_in(plait, nginx, data, place):
+    d = data(1000)
+    (place / "near").mkdir()
+    for folder in ("%s/near" % place, "%s/near/" % place):
+        result = plait.get("-f", "-o", folder, nginx.url(d.name))
+        assert result.status == 0 and "%s/near/%s: " % (place, d.name) in result.err, result
+        assert (place / "near" / d.name).read_bytes() == d.bytes
 
 
 def test_long_options_with_equals_signs(plait, nginx, data):

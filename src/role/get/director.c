@@ -25,6 +25,13 @@ bool get_is_director_url(const char *url)
     return strncmp(url, scheme, sizeof scheme - 1) == 0;
 }
 
+static bool has_name(const char *url)
+{
+    const char *slash = strchr(url + sizeof scheme - 1, '/');
+
+    return slash != NULL && slash[1] != '\0';
+}
+
 int get_add_director(struct plait_get *g, const char *url, bool certain)
 {
     char *http = NULL;
@@ -34,6 +41,8 @@ int get_add_director(struct plait_get *g, const char *url, bool certain)
         return PLAIT_ERR_LIMIT;
     if (!get_is_director_url(url))
         http = strdup(url);
+    else if (!has_name(url))
+        return PLAIT_ERR_FORMAT;
     else if (asprintf(&http, "http://%s", url + sizeof scheme - 1) < 0)
         http = NULL;
     if (http == NULL)

@@ -392,18 +392,29 @@ static void take_url(struct plait_get *g, const char *url, unsigned priority)
     }
     if (get_is_director_url(url)) {
         if (get_add_director(g, url, true) != PLAIT_OK)
-            get_end(g, PLAIT_GET_USAGE, "%s is no director's name for a stream; it is plait://HOST:PORT/NAME",
-                    url);
+            get_end(
+                g, PLAIT_GET_USAGE,
+                "%s names no stream: write plait://HOST:PORT/NAME, the director and what it calls the stream",
+                url);
         return;
     }
     if (strstr(url, "://") == NULL && (g->opt->servers != NULL || g->opt->ask_lan)) {
         get_take_name(g, url);
         return;
     }
+    if (!plait_url_is_http(url) &&
+        (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0)) {
+        get_end(
+            g, PLAIT_GET_USAGE,
+            "%s is no URL: its host is missing, its port is none, or it has a space, which is written %%20",
+            url);
+        return;
+    }
     if (!plait_url_is_http(url)) {
         get_end(g, PLAIT_GET_USAGE,
-                "%s is neither a URL of http://, https:// or plait:// nor a file that ends in .meta4; see "
-                "plait get --help",
+                "%s is neither a URL of http://, https:// or plait:// nor a file that ends in .meta4 or "
+                ".metalink; "
+                "see plait get --help",
                 url);
         return;
     }

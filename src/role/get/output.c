@@ -263,7 +263,8 @@ static void open_in_directory(struct plait_get *g, const char *directory)
         snprintf(name, sizeof name, "%s", g->proposed_name);
     else
         (void)name_of_url(g, name);
-    if (asprintf(&path, "%s/%s", directory, name) < 0) {
+    size_t len = strlen(directory);
+    if (asprintf(&path, "%s%s%s", directory, len > 0 && directory[len - 1] == '/' ? "" : "/", name) < 0) {
         get_end(g, PLAIT_GET_FAILED, "out of memory");
         return;
     }

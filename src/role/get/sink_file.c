@@ -190,7 +190,7 @@ static int open_error(struct file *f)
             "%s cannot be made: there is no such directory; make it, or choose another name with -o",
             f->name);
     default:
-        return plait_sink_note(&f->sink, errno, "%s cannot be made; choose another name with -o", f->part);
+        return plait_sink_note(&f->sink, errno, "%s cannot be made; choose another place with -o", f->part);
     }
 }
 

@@ -159,7 +159,11 @@ static void on_written(void *ctx)
     struct pipe_sink *p = ctx;
 
     if (p->result_errno != 0) {
-        plait_sink_note(&p->sink, p->result_errno, "%s cannot be written; use -o FILE", p->name);
+        plait_sink_note(&p->sink, p->result_errno,
+                        p->result_errno == ENOSPC || p->result_errno == EDQUOT
+                            ? "%s cannot be written; make room, or choose another place with -o FILE"
+                            : "%s cannot be written; use -o FILE",
+                        p->name);
         p->sink.events->failed(p->sink.ctx);
         return;
     }
