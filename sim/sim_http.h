@@ -11,6 +11,7 @@
 
 #include "pattern.h"
 #include "plait_field.h"
+#include "prng.h"
 #include "sim_content.h"
 #include "sim_tcp.h"
 
@@ -51,6 +52,13 @@ enum plait_sim_fault_kind {
     PLAIT_SIM_FAULT_STREAM_ERROR,  /* after block a comes an error of code b */
     PLAIT_SIM_FAULT_STEER_STATUS,  /* steering is answered with status a */
     PLAIT_SIM_FAULT_STEER_LATE,    /* steering is always too late: 409 with a block a ahead of the span */
+    /* one of b steering requests, by chance: */
+    PLAIT_SIM_FAULT_STEER_SLOW,  /* is answered up to a ns later than it is obeyed */
+    PLAIT_SIM_FAULT_STEER_DELAY, /* is obeyed and answered up to a ns later */
+    PLAIT_SIM_FAULT_STEER_MUTE,  /* is never answered; obeyed if a = 1 */
+    PLAIT_SIM_FAULT_STEER_RESET, /* is answered with the end of its connection; obeyed if a = 1 */
+    PLAIT_SIM_FAULT_STEER_IDLE,  /* is answered as if it had been obeyed, and is not */
+    PLAIT_SIM_FAULT_STEER_WILD,  /* is answered with any status, any block up to bit a */
 };
 
 struct plait_sim_fault {
@@ -99,6 +107,7 @@ struct plait_sim_server {
     uint32_t open;    /* connections, as the server sees them */
     uint32_t clients; /* connections, as the clients see them */
     uint64_t requests, body_bytes;
+    struct plait_prng chance; /* of what goes wrong with steering */
 };
 
 enum plait_sim_ask_kind { PLAIT_SIM_ASK_RANGE, PLAIT_SIM_ASK_STREAM, PLAIT_SIM_ASK_STEER };

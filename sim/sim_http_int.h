@@ -56,6 +56,8 @@ struct plait_sim_session {
     int share_conn;       /* of a stream; −1 = none */
     uint64_t skipped;     /* bytes of frames that were left out */
     uint64_t stream_from; /* bytes written before its first frame */
+    bool steered;         /* the present request was put off, to be obeyed now or only answered: */
+    struct plait_sim_http_head steered_head; /* status 0 = it is to be obeyed */
 };
 
 /* A piece is on its way; returns it to be filled in. */

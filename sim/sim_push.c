@@ -275,7 +275,8 @@ static void open_stream(struct plait_sim_session *s, uint64_t now)
     pump(s, now);
 }
 
-static void steer(struct plait_sim_session *s, uint64_t now)
+/* Does as it is told; what is to be answered. */
+static struct plait_sim_http_head obey(struct plait_sim_session *s, uint64_t now)
 {
     struct plait_sim_server *v = s->server;
     const struct plait_sim_http_ask *a = &s->ask;
@@ -286,14 +287,12 @@ static void steer(struct plait_sim_session *s, uint64_t now)
 
     if (status != NULL) {
         head.status = (unsigned)status->a;
-        answer(s, now, head);
-        return;
+        return head;
     }
     if (late != NULL && a->block_count == 0) {
         head.status = 409;
         head.at = a->span.first + late->a;
-        answer(s, now, head);
-        return;
+        return head;
     }
     if (v->share != NULL)
         err = a->block_count > 0 ? plait_share_ask(v->share, now, a->letter, a->blocks, a->block_count)
@@ -301,7 +300,67 @@ static void steer(struct plait_sim_session *s, uint64_t now)
                                                      a->pattern.len > 0 ? &a->pattern : NULL, &head.at);
     if (err != PLAIT_OK)
         head.status = err == PLAIT_ERR_STATE ? 409 : status_of(err);
-    answer(s, now, head);
+    return head;
+}
+
+/* The fault of that kind, where it is this request's turn. */
+static const struct plait_sim_fault *chance(struct plait_sim_server *v, enum plait_sim_fault_kind kind)
+{
+    const struct plait_sim_fault *f = plait_sim_server_fault(v, kind);
+
+    return f != NULL && plait_prng_below(&v->chance, f->b) == 0 ? f : NULL;
+}
+
+static struct plait_sim_http_head wild_head(struct plait_sim_server *v, uint64_t bits)
+{
+    static const unsigned statuses[] = {409, 409, 409, 204, 404, 416, 429, 500, 503, 400, 200, 302};
+    uint64_t below = UINT64_C(1) << plait_prng_below(&v->chance, bits);
+
+    return (struct plait_sim_http_head){.status =
+                                            statuses[plait_prng_below(&v->chance, PLAIT_COUNT(statuses))],
+                                        .at = plait_prng_below(&v->chance, below + 1)};
+}
+
+/* The answer is put off. */
+static void put_off(struct plait_sim_session *s, uint64_t now, uint64_t most_ns)
+{
+    s->steered = true;
+    plait_sim_event_set(s->server->tcp->events, &s->service,
+                        now + plait_prng_below(&s->server->chance, most_ns));
+}
+
+static void steer(struct plait_sim_session *s, uint64_t now)
+{
+    struct plait_sim_server *v = s->server;
+    const struct plait_sim_fault *f;
+
+    if (s->steered) {
+        s->steered = false;
+        answer(s, now, s->steered_head.status != 0 ? s->steered_head : obey(s, now));
+        return;
+    }
+    s->steered_head.status = 0;
+    if ((f = chance(v, PLAIT_SIM_FAULT_STEER_MUTE)) != NULL) {
+        if (f->a == 1)
+            (void)obey(s, now);
+        plait_sim_session_rest(s, now);
+    } else if ((f = chance(v, PLAIT_SIM_FAULT_STEER_RESET)) != NULL) {
+        if (f->a == 1)
+            (void)obey(s, now);
+        s->stop_resets = true;
+        plait_sim_session_stop(s, now);
+    } else if (chance(v, PLAIT_SIM_FAULT_STEER_IDLE) != NULL) {
+        answer(s, now, (struct plait_sim_http_head){.status = 204});
+    } else if ((f = chance(v, PLAIT_SIM_FAULT_STEER_WILD)) != NULL) {
+        answer(s, now, wild_head(v, f->a));
+    } else if ((f = chance(v, PLAIT_SIM_FAULT_STEER_DELAY)) != NULL) {
+        put_off(s, now, f->a);
+    } else if ((f = chance(v, PLAIT_SIM_FAULT_STEER_SLOW)) != NULL) {
+        s->steered_head = obey(s, now);
+        put_off(s, now, f->a);
+    } else {
+        answer(s, now, obey(s, now));
+    }
 }
 
 bool plait_sim_push_answer(struct plait_sim_session *s, uint64_t now)

@@ -131,6 +131,7 @@ struct letter {
     unsigned asked_count;
     uint64_t asked_until; /* before, they may be on their way */
     uint64_t came_at;     /* when the latest byte came over its streams */
+    uint64_t brought_at;  /* the same, of bytes that were wanted; or when its first stream was answered */
     uint64_t late;        /* live: the first block that is there and due, and since when that is so */
     uint64_t late_since;
     uint64_t aside_until; /* live: it had nothing to say when it should have: no more is planned for it */

@@ -302,6 +302,8 @@ enum plait_fetch_verdict push_on_head(struct plait_fetch *f, uint64_t now, int l
                                                   .path = path,
                                                   .source = source,
                                                   .bytes = head->block_bytes});
+    if (t->up_at == PLAIT_NEVER)
+        t->brought_at = now;
     t->up_at = plait_min_u64(t->up_at, now);
     return PLAIT_FETCH_READ;
 }
@@ -311,11 +313,14 @@ enum plait_fetch_verdict push_on_head(struct plait_fetch *f, uint64_t now, int l
 static void take(struct plait_fetch *f, uint64_t now, int lane, const struct plait_frame_event *e)
 {
     struct path *p = &f->paths[lane / PLAIT_FETCH_LANES_MAX];
+    uint64_t before = f->map.done_bytes;
 
     if (letter_is_asked(f, p->letter, e->sequence)) {
         if (f->live.on)
             live_learn(f, p->source, e->sequence * f->push.block_bytes + e->offset + e->len, now);
         fetch_keep_new(f, now, lane, e->sequence * f->push.block_bytes + e->offset, e->bytes, e->len);
+        if (f->map.done_bytes > before)
+            f->push.letters[p->letter].brought_at = now;
         return;
     }
     p->dup_bytes += e->len;

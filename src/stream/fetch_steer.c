@@ -30,6 +30,7 @@
 #define ANSWER_NS_LIVE (250 * PLAIT_MS) /* the plan does not reach far ahead of what is written */
 #define TRY_AGAIN_NS   (100 * PLAIT_MS)
 #define MARK_NS        (12 * PLAIT_S) /* who waits says so every five seconds */
+#define STUCK_NS       (3 * PLAIT_S)  /* and four answers: who waits, though it has something to bring */
 #define TRIES_MAX      4
 #define TWICE_PERCENT  2 /* of all that may come, of what a far source is not asked about */
 
@@ -424,6 +425,53 @@ static void close_mute_lanes(struct plait_fetch *f, uint64_t now)
     }
 }
 
+/* Whether all connections of the letter have nothing to send, though it was to bring something. */
+static bool is_stuck(const struct plait_fetch *f, uint64_t now, int letter)
+{
+    const struct letter *t = &f->push.letters[letter];
+    unsigned waiting = 0;
+
+    if (!t->up || t->due_bytes == 0 || t->up_at == PLAIT_NEVER ||
+        plait_since(now, t->brought_at) < STUCK_NS + 4 * letter_answer_ns(f, letter))
+        return false;
+    for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
+        const struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
+        const struct lane *l = &p->lanes[id % PLAIT_FETCH_LANES_MAX];
+        if (p->letter != letter || !l->stream || l->given_up)
+            continue;
+        if (l->state != LANE_WAIT)
+            return false;
+        waiting++;
+    }
+    return waiting > 0;
+}
+
+/* A source that never does, or never hears, what it is told: whatever it answers, and however often it is told again. */
+static void lose_stuck(struct plait_fetch *f, uint64_t now)
+{
+    for (int i = 0; i < f->push.letter_count && !f->live.on; i++) {
+        if (is_stuck(f, now, i))
+            on_lost(f, now, f->push.letters[i].source);
+    }
+}
+
+/* What was not waited for and has been in vain, as it seems. */
+static void look_for_lost_tellings(struct plait_fetch *f, uint64_t now, int source, uint64_t least)
+{
+    struct steer *st = &f->sources[source].steer;
+
+    for (unsigned k = 0; k < st->telling_count; k++) {
+        struct telling *t = &st->tellings[k];
+        if (t->again || now - t->sent_at <= least + 4 * st->took_ns)
+            continue;
+        t->again = true;
+        if (++t->fails > TRIES_MAX) {
+            on_lost(f, now, source);
+            return;
+        }
+    }
+}
+
 void steer_on_deadline(struct plait_fetch *f, uint64_t now)
 {
     if (f->push.block_bytes == 0 || f->done || f->fail != PLAIT_FETCH_FAIL_NONE ||
@@ -438,10 +486,7 @@ void steer_on_deadline(struct plait_fetch *f, uint64_t now)
             st->mute_since = f->live.on ? now : 0;
             on_broken(f, now, i);
         }
-        for (unsigned k = 0; k < st->telling_count; k++) {
-            struct telling *t = &st->tellings[k];
-            t->again |= now - t->sent_at > least + 4 * st->took_ns;
-        }
+        look_for_lost_tellings(f, now, i, least);
         f->replan |= st->telling_count > 0;
         /* The answer may stand in the very queue that the source is slow for: what comes all the same comes twice. */
         if (st->kind == STEER_CUT && st->sent && now - st->sent_at > patience_ns(f, i))
@@ -449,6 +494,7 @@ void steer_on_deadline(struct plait_fetch *f, uint64_t now)
         f->replan |= st->kind != STEER_NONE && !st->sent && now >= st->not_before;
     }
     close_mute_lanes(f, now);
+    lose_stuck(f, now);
     for (int i = 0; i < f->push.letter_count; i++)
         push_look_for_losses(f, now, i);
     for (int i = 0; i < f->push.letter_count; i++)

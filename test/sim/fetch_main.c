@@ -5,6 +5,7 @@
  *      plait-sim fetch --seeds N [--from S]     random worlds S, S + 1, ...; --stats prints a line for each
  *      plait-sim fetch --seed S                 one of them, with its story
  *      plait-sim fetch --push --seeds N         the same worlds, with servers that take part in parallel HTTP
+ *      plait-sim fetch --steer --seeds N        servers that answer steering late, wrongly, or not
  *      plait-sim fetch --cc bbr ...             senders of the worlds by BBR (reno, cubic) instead of as the
  *                                               scenario says; the shares asked for are not those of BBR
  *      plait-sim fetch --live --seeds N         the same lines, and servers at which the stream is still being written
@@ -29,7 +30,7 @@ struct options {
     const char *scenario;
     const char *golden;
     uint64_t seeds, from;
-    bool one_seed, trace, packets, stats, update, push, live;
+    bool one_seed, trace, packets, stats, update, push, live, steer;
     int cc; /* of every sender; negative: as the world has it */
 };
 
@@ -94,6 +95,8 @@ static bool run_seed(const void *options, uint64_t seed)
 
     if (o->live)
         fetch_seed_make_live(seed, &s);
+    else if (o->steer)
+        fetch_seed_make_steer(seed, &s);
     else if (o->push)
         fetch_seed_make_push(seed, &s);
     else
@@ -147,10 +150,10 @@ static bool golden_run(unsigned i, char name[SUITE_NAME_BYTES], uint64_t *hash)
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: plait-sim fetch [--scenario NAME | [--push | --live] --seeds N [--from S] [--stats] | "
-            "[--push | --live] --seed S | --golden FILE [--update]] [--cc cubic|reno|bbr] "
-            "[--trace | --packets]\n");
+    fprintf(stderr, "usage: plait-sim fetch [--scenario NAME | [--push | --live | --steer] --seeds N [--from "
+                    "S] [--stats] | "
+                    "[--push | --live | --steer] --seed S | --golden FILE [--update]] [--cc cubic|reno|bbr] "
+                    "[--trace | --packets]\n");
     return 2;
 }
 
@@ -168,19 +171,14 @@ static int cc_of(const char *name)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {{"scenario", required_argument, NULL, 'c'},
-                                          {"seeds", required_argument, NULL, 'n'},
-                                          {"from", required_argument, NULL, 'f'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"golden", required_argument, NULL, 'g'},
-                                          {"update", no_argument, NULL, 'u'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"stats", no_argument, NULL, 'S'},
-                                          {"packets", no_argument, NULL, 'p'},
-                                          {"push", no_argument, NULL, 'P'},
-                                          {"live", no_argument, NULL, 'L'},
-                                          {"cc", required_argument, NULL, 'C'},
-                                          {0}};
+    static const struct option names[] = {
+        {"scenario", required_argument, NULL, 'c'}, {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'f'},     {"seed", required_argument, NULL, 's'},
+        {"golden", required_argument, NULL, 'g'},   {"update", no_argument, NULL, 'u'},
+        {"trace", no_argument, NULL, 't'},          {"stats", no_argument, NULL, 'S'},
+        {"packets", no_argument, NULL, 'p'},        {"push", no_argument, NULL, 'P'},
+        {"live", no_argument, NULL, 'L'},           {"steer", no_argument, NULL, 'T'},
+        {"cc", required_argument, NULL, 'C'},       {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -216,6 +214,9 @@ static bool parse(int argc, char **argv, struct options *o)
             break;
         case 'L':
             o->live = true;
+            break;
+        case 'T':
+            o->steer = true;
             break;
         case 'C':
             o->cc = cc_of(optarg);

@@ -14,6 +14,7 @@ struct fetch_seed {
     unsigned ways;
     bool live;          /* it is being written */
     bool server_faults; /* then only what is told of time below holds */
+    bool steer_faults;  /* some of them in what concerns steering */
     double calm_ms;     /* from then on no line is dead and no server faulty; 0 = always */
 };
 
@@ -27,6 +28,8 @@ struct fetch_seed_result {
 void fetch_seed_make(uint64_t seed, struct fetch_seed *out);
 /* The same world, in which most servers take part in parallel HTTP; some do it wrong, some die or come late. */
 void fetch_seed_make_push(uint64_t seed, struct fetch_seed *out);
+/* The same lines, some of them far; servers take part, and do wrong what concerns steering. */
+void fetch_seed_make_steer(uint64_t seed, struct fetch_seed *out);
 /* The same lines; at all servers the stream is still being written. */
 void fetch_seed_make_live(uint64_t seed, struct fetch_seed *out);
 void fetch_seed_describe(const struct fetch_seed *s, FILE *to);
