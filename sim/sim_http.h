@@ -50,8 +50,9 @@ enum plait_sim_fault_kind {
     PLAIT_SIM_FAULT_STREAM_SKIP,   /* every block whose number is divisible by a is left out */
     PLAIT_SIM_FAULT_STREAM_TYPE,   /* frames are of type a */
     PLAIT_SIM_FAULT_STREAM_ERROR,  /* after block a comes an error of code b */
-    PLAIT_SIM_FAULT_STEER_STATUS,  /* steering is answered with status a */
+    PLAIT_SIM_FAULT_STEER_STATUS,  /* steering is answered with status a, before b ns (0 = always) */
     PLAIT_SIM_FAULT_STEER_LATE,    /* steering is always too late: 409 with a block a ahead of the span */
+    PLAIT_SIM_FAULT_STEER_DEAF,    /* steering in [a, b) ns is neither done nor answered */
     /* one of b steering requests, by chance: */
     PLAIT_SIM_FAULT_STEER_SLOW,  /* is answered up to a ns later than it is obeyed */
     PLAIT_SIM_FAULT_STEER_DELAY, /* is obeyed and answered up to a ns later */

@@ -285,7 +285,7 @@ static struct plait_sim_http_head obey(struct plait_sim_session *s, uint64_t now
     struct plait_sim_http_head head = {.status = 204};
     int err = PLAIT_ERR_NOTFOUND;
 
-    if (status != NULL) {
+    if (status != NULL && (status->b == 0 || now < status->b)) {
         head.status = (unsigned)status->a;
         return head;
     }
@@ -340,7 +340,9 @@ static void steer(struct plait_sim_session *s, uint64_t now)
         return;
     }
     s->steered_head.status = 0;
-    if ((f = chance(v, PLAIT_SIM_FAULT_STEER_MUTE)) != NULL) {
+    if ((f = plait_sim_server_fault(v, PLAIT_SIM_FAULT_STEER_DEAF)) != NULL && f->a <= now && now < f->b) {
+        plait_sim_session_rest(s, now);
+    } else if ((f = chance(v, PLAIT_SIM_FAULT_STEER_MUTE)) != NULL) {
         if (f->a == 1)
             (void)obey(s, now);
         plait_sim_session_rest(s, now);
