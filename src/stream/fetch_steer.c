@@ -339,7 +339,8 @@ static bool on_told(struct plait_fetch *f, uint64_t now, uint32_t serial, enum p
                 learn_took(st, now - t->sent_at);
                 *t = st->tellings[--st->telling_count];
                 push_look_at_shares(f, now); /* before there is more to tell it, what there is to take back */
-            } else if (how == PLAIT_FETCH_STEERED_BROKEN && ++t->fails <= TRIES_MAX) {
+            } else if (how == PLAIT_FETCH_STEERED_BROKEN && t->fails < TRIES_MAX) {
+                st->not_before = now + (TRY_AGAIN_NS << t->fails++);
                 t->again = true;
             } else if (steer_path(f, i, false) >= 0) {
                 on_lost(f, now, i);

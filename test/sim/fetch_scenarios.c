@@ -230,7 +230,7 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"push-forgets-the-group", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_STATUS, 404), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
     {"push-refuses-steering", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_STATUS, 400), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
     {"push-busy-to-steering", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_STATUS, 503), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
-    {"push-alone-busy-at-first", {{{50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_STATUS, 503, 1500 * PLAIT_MS)}, .size = 40 * MB}, .seconds = 8},
+    {"push-alone-busy-at-first", {{{50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_STATUS, 503, 1500 * PLAIT_MS)}, .size = 40 * MB}, .share = 0.983},
     {"push-deaf-to-steering", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_DEAF, 0, 1000 * SEC), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
     {"push-alone-deaf-to-steering", {{{50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_DEAF, 0, 1000 * SEC)}, .size = 40 * MB}, .seconds = 12, .stall_seconds = 5},
     {"push-far-deaf-to-steering", {{{50, 20}, {50, 300}}, .server = {PUSH, PUSH_BUT(PLAIT_SIM_FAULT_STEER_DEAF, 0, 1000 * SEC)}, .size = 40 * MB}, .alone = 1, .alone_share = 0.85},
