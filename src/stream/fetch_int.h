@@ -146,6 +146,7 @@ struct telling {
     struct plait_span span;
     uint64_t sent_at;
     unsigned fails;
+    bool idle;  /* it says nothing new */
     bool again; /* in vain: to be told once more */
 };
 
@@ -153,6 +154,7 @@ struct telling {
 struct steer {
     enum steer_kind kind; /* waits to be sent, or for its answer */
     bool sent;
+    bool idle; /* EXTEND: it says nothing new, and is only to make a connection */
     uint32_t serial;
     uint64_t sent_at, not_before, took_ns;
     uint64_t deaf_since; /* from then on it was told things, as long as took_ns is not known */

@@ -79,8 +79,11 @@ static void let_go(struct plait_fetch *f, uint64_t now, int source)
         st->kind = STEER_NONE;
         st->block_count = 0;
     } else if (st->kind == STEER_EXTEND && (far || late || first) && st->telling_count < TELLINGS_MAX) {
-        st->tellings[st->telling_count++] = (struct telling){
-            .serial = st->serial, .span = st->span, .sent_at = st->sent_at, .fails = st->fails};
+        st->tellings[st->telling_count++] = (struct telling){.serial = st->serial,
+                                                             .span = st->span,
+                                                             .sent_at = st->sent_at,
+                                                             .fails = st->fails,
+                                                             .idle = st->idle};
         st->kind = STEER_NONE;
     }
 }
@@ -95,6 +98,7 @@ static void take_up_again(struct steer *st)
         st->tellings[i] = st->tellings[--st->telling_count];
         st->kind = STEER_EXTEND;
         st->sent = false;
+        st->idle = t.idle;
         st->fails = t.fails;
         st->span = t.span;
     }
@@ -114,7 +118,7 @@ static void extend_source(struct plait_fetch *f, int source)
     }
     if (any) {
         st->kind = STEER_EXTEND;
-        st->sent = false;
+        st->sent = st->idle = false;
         st->fails = 0;
         st->span = (struct plait_span){st->told, end - 1};
     }
@@ -131,17 +135,33 @@ static bool is_cold(const struct plait_fetch *f, int source)
            (far ? st->telling_count < WARM_FAR : st->telling_count > 0 && st->telling_count < WARM_NEAR);
 }
 
-/* It is told again what it knows. The requests of its streams, which go first, are there a round trip earlier. */
+/* One past a block of which it was told when its streams were opened; 0 = none. */
+static uint64_t known_end(const struct steer *st)
+{
+    uint64_t end = st->told;
+
+    for (unsigned i = 0; i < st->telling_count; i++)
+        end = plait_min_u64(end, st->tellings[i].span.first);
+    return end;
+}
+
+/*
+ * It is told again what it knows, without a pattern: that changes nothing. The requests of its streams, which go first, are
+ * there a round trip earlier. What it is only being told would not do: where part of that comes before the whole, the whole
+ * is too late, or ends the plan.
+ */
 static void warm_source(struct plait_fetch *f, int source)
 {
     struct steer *st = &f->sources[source].steer;
+    uint64_t end = known_end(st);
 
-    if (!is_cold(f, source))
+    if (!is_cold(f, source) || end == 0)
         return;
     st->kind = STEER_EXTEND;
     st->sent = false;
+    st->idle = true;
     st->fails = 0;
-    st->span = (struct plait_span){st->told - 1, st->told - 1};
+    st->span = (struct plait_span){end - 1, end - 1};
 }
 
 /* Nothing has come over it since telling the source something over it was in vain. */
@@ -187,6 +207,11 @@ static void fill_command(struct plait_fetch *f, struct steer *st, int path, stru
         return;
     }
     cmd->stream.letter = (uint8_t)f->paths[path].letter;
+    if (st->kind == STEER_EXTEND && st->idle) {
+        cmd->stream.first = st->span.first;
+        cmd->stream.last = st->span.last;
+        return;
+    }
     steer_fill_span(f, st->span.first, st->span.last, &cmd->stream);
     if (st->kind == STEER_EXTEND)
         return;

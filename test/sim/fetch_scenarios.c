@@ -236,6 +236,7 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"push-far-deaf-to-steering", {{{50, 20}, {50, 300}}, .server = {PUSH, PUSH_BUT(PLAIT_SIM_FAULT_STEER_DEAF, 0, 1000 * SEC)}, .size = 40 * MB}, .alone = 1, .alone_share = 0.85},
     {"push-alone-far-deaf-to-steering", {{{50, 300}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_DEAF, 0, 1000 * SEC)}, .size = 40 * MB}, .seconds = 18, .stall_seconds = 5},
     {"push-deaf-to-steering-for-long", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_DEAF, SEC, 4 * SEC), PUSH}, .size = 80 * MB}, .share = 0.6},
+    {"push-requests-lost", {{{50, 20, .up_loss = 20}, {50, 20, .up_loss = 20}}, .server = {PUSH, PUSH}, .size = 40 * MB, .seed = 13}, .share = 0.8, .in_time = true},
     {"push-always-too-late", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_LATE, 5), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
     {"push-lies", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH, PUSH_BUT(PLAIT_SIM_FAULT_OTHER_CONTENT, 0, 7), PUSH}, .size = 40 * MB}, .condemned = 2, .seconds = 8},
     {"push-lies-late", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH, PUSH_BUT(PLAIT_SIM_FAULT_OTHER_CONTENT, 30 * MB, 7), PUSH}, .size = 40 * MB}, .condemned = 2, .seconds = 8},
@@ -321,6 +322,8 @@ static bool check_end(const struct fetch_scenario *s, const struct plait_sim_fet
                  s->late_seconds);
     else if (s->stall_seconds > 0 && plait_to_s(r->stall_ns) > s->stall_seconds)
         snprintf(why, n, "stalled for %.3f s, expected %.3f", plait_to_s(r->stall_ns), s->stall_seconds);
+    else if (s->in_time && r->lates > 0)
+        snprintf(why, n, "%u steering requests came too late", r->lates);
     else
         return true;
     return false;

@@ -24,6 +24,7 @@ struct fetch_scenario {
     double repattern_seconds;   /* by then a source that fell behind has given up blocks */
     int used;                   /* a way, counted from 1: */
     double used_seconds;        /* by then bytes have come over it */
+    bool in_time;               /* no source is told anything too late */
     uint32_t condemned;         /* bits of the servers that are to be dropped: these and no others */
 };
 
