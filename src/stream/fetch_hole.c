@@ -61,8 +61,8 @@ static void look_for_helpers(struct plait_fetch *f, uint64_t now, struct plait_s
     }
 }
 
-/* Asks `letter` for the block, and no other letter of its source. */
-static void ask_for(struct plait_fetch *f, struct plait_sched_path letters[LETTERS_MAX], int letter,
+/* Asks `letter` for the block, and no other letter of its source. False: it cannot be asked for more now. */
+static bool ask_for(struct plait_fetch *f, struct plait_sched_path letters[LETTERS_MAX], int letter,
                     uint64_t block)
 {
     int source = f->push.letters[letter].source;
@@ -70,7 +70,7 @@ static void ask_for(struct plait_fetch *f, struct plait_sched_path letters[LETTE
 
     if (!name_block(st, block)) {
         letters[letter].rate = 0;
-        return;
+        return false;
     }
     st->letter = (uint8_t)letter;
     for (int i = 0; i < f->push.letter_count; i++) {
@@ -78,6 +78,7 @@ static void ask_for(struct plait_fetch *f, struct plait_sched_path letters[LETTE
             letters[i].rate = 0;
     }
     letters[letter].next_free += plait_time_to_carry((double)f->push.block_bytes, letters[letter].rate);
+    return true;
 }
 
 static void send_asks(struct plait_fetch *f, uint64_t now)
@@ -120,8 +121,7 @@ void push_fill_holes(struct plait_fetch *f, uint64_t now)
             letters[letter].rate = 0;
             continue;
         }
-        ask_for(f, letters, letter, block);
-        if (letters[letter].rate <= 0)
+        if (!ask_for(f, letters, letter, block))
             continue;
         letter_claim(f, e.lo, hi, letter);
         push_plan_set(u, block, LETTER_NOBODY); /* by name, not by the plan */
@@ -231,9 +231,8 @@ bool push_move_late(struct plait_fetch *f, uint64_t now, int late, uint64_t end,
             continue; /* once is enough: it is not lost but slow */
         if (why == LATE_SLOW && before / (rate > 1 ? rate : 1) < 1.3 * other_s)
             continue;
-        ask_for(f, letters, letter, block);
         any = true;
-        if (letters[letter].rate > 0 && letter != late)
+        if (ask_for(f, letters, letter, block) && letter != late)
             letter_claim(f, e.lo, hi, letter);
     }
     send_asks(f, now);
@@ -346,9 +345,9 @@ void push_double_late(struct plait_fetch *f, uint64_t now)
         }
         int letter = plait_sched_pick(letters, (size_t)u->letter_count, 0, (double)u->block_bytes, NULL);
         if (letter < 0 || !is_worth_doubling(f, late, rest_s, letter, &letters[letter], first) ||
-            !mark_twice(u, block))
+            !push_remembers(u, block) || !ask_for(f, letters, letter, block))
             break;
-        ask_for(f, letters, letter, block);
+        mark_twice(u, block);
         push_note_copy(u, letter, block);
         u->doubled_bytes += u->block_bytes;
         first = false;
