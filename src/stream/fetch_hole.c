@@ -157,6 +157,8 @@ void push_look_for_losses(struct plait_fetch *f, uint64_t now, int letter)
     struct plait_extent e;
     unsigned streams = 0;
 
+    if (f->config.redundant < 2 && now >= t->asked_until) /* what was asked twice came, or will not */
+        push_forget_copies(f, letter, 0);
     for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
         const struct lane *l = fetch_lane(f, id);
         if (f->paths[id / PLAIT_FETCH_LANES_MAX].letter != letter || !l->stream || l->given_up)
@@ -348,7 +350,8 @@ void push_double_late(struct plait_fetch *f, uint64_t now)
             !push_remembers(u, block) || !ask_for(f, letters, letter, block))
             break;
         mark_twice(u, block);
-        push_note_copy(u, letter, block);
+        if (f->config.redundant < 2) /* else copies are what the patterns tell */
+            push_note_copy(u, letter, block);
         u->doubled_bytes += u->block_bytes;
         first = false;
         any = letter_is_far(f, late) || twice_bytes_left(f) > 0;
