@@ -93,27 +93,28 @@ static void propose_name(struct plait_get *g, const struct get_director *d)
         g->proposed_name = strdup(name);
 }
 
+static void add_relay(struct plait_get *g, const struct plait_holders_relay *relay)
+{
+    struct get_reach *r = calloc(1, sizeof *r); /* first: a route without it would lead everywhere */
+    size_t before = g->routes.count;
+    char why[PLAIT_ROUTE_ERROR_MAX];
+
+    if (r == NULL || !plait_url_is_http(relay->url) ||
+        plait_routes_add(&g->routes, relay->url, why) != PLAIT_OK || g->routes.count == before) {
+        free(r);
+        return;
+    }
+    for (size_t k = 0; k < relay->reach_count; k++)
+        r->texts[r->count++] = strdup(relay->reaches[k]);
+    g->reaches[before] = r;
+    g->routes.list[before].tunnel = true;
+}
+
 /* Relays are ways to what they reach, where the user has named none. */
 static void add_relays(struct plait_get *g, const struct plait_holders *l)
 {
-    char why[PLAIT_ROUTE_ERROR_MAX];
-
-    for (size_t i = 0; i < l->relay_count && g->opt->route_count == 0 && g->fetch == NULL; i++) {
-        const struct plait_holders_relay *relay = &l->relays[i];
-        size_t before = g->routes.count;
-        if (!plait_url_is_http(relay->url) || plait_routes_add(&g->routes, relay->url, why) != PLAIT_OK ||
-            g->routes.count == before)
-            continue;
-        struct get_reach *r = calloc(1, sizeof *r);
-        if (r == NULL) {
-            g->routes.count = before; /* better none than one that leads nowhere */
-            return;
-        }
-        for (size_t k = 0; k < relay->reach_count; k++)
-            r->texts[r->count++] = strdup(relay->reaches[k]);
-        g->reaches[before] = r;
-        g->routes.list[before].tunnel = true;
-    }
+    for (size_t i = 0; i < l->relay_count && g->opt->route_count == 0 && g->fetch == NULL; i++)
+        add_relay(g, &l->relays[i]);
 }
 
 bool get_route_reaches(const struct plait_get *g, size_t route, int source)

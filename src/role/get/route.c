@@ -30,7 +30,7 @@ static int add(struct plait_routes *r, struct plait_route *route, char why[PLAIT
 {
     int err = PLAIT_OK;
 
-    if (route->name == NULL) {
+    if (route->name == NULL || (route->kind == PLAIT_ROUTE_PROXY && route->proxy == NULL)) {
         snprintf(why, PLAIT_ROUTE_ERROR_MAX, "out of memory");
         err = PLAIT_ERR_NOMEM;
     } else if (r->count == PLAIT_ROUTES_MAX) {
