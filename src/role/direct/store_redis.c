@@ -352,9 +352,13 @@ static void end_members(struct pending *p, const redisReply *reply)
     }
     for (size_t i = 0; i < reply->elements; i++) {
         const redisReply *id = reply->element[i];
-        if (id->type == REDIS_REPLY_STRING && plait_server_id_is_good(id->str) &&
-            (r->to_load[r->load_count] = strdup(id->str)) != NULL)
-            r->load_count++;
+        if (id->type != REDIS_REPLY_STRING || !plait_server_id_is_good(id->str))
+            continue;
+        if ((r->to_load[r->load_count] = strdup(id->str)) == NULL) {
+            fail(r, "out of memory");
+            return;
+        }
+        r->load_count++;
     }
     load_more(r);
 }
