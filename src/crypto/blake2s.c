@@ -28,6 +28,7 @@ void plait_blake2s_hmac(struct plait_crypto *c, const uint8_t key[PLAIT_HASH_BYT
     const struct plait_part outer[] = {{pad, sizeof pad}, {inner, sizeof inner}};
 
     if (count > 3) {
+        memset(out, 0, PLAIT_HASH_BYTES);
         *err = PLAIT_ERR_ARG;
         return;
     }
