@@ -212,6 +212,11 @@ static void check(struct command *c)
         fprintf(stderr, "plait relay: --cert and --key go together\n");
         c->failed = true;
     }
+    if (o->director_count == 0 && (o->cert_file != NULL || o->secret_file != NULL)) {
+        fprintf(stderr,
+                "plait relay: --cert, --key and --secret are for a director, but no --director is given\n");
+        c->failed = true;
+    }
 }
 
 int plait_cmd_relay(int argc, char **argv)

@@ -337,7 +337,8 @@ static int parse(struct serve_command *c, int argc, char **argv)
     c->options.directors = c->directors;
     c->options.connections_per_address = 512;
     c->options.grace_ns = 30 * PLAIT_S;
-    optind = 0; /* the parser may have been used for the options before the command */
+    argv[0] = (char *)"plait serve"; /* the name in getopt's messages */
+    optind = 0;                      /* the parser may have been used for the options before the command */
     for (int code;
          status == 0 && !c->help && (code = getopt_long(argc, argv, "l:qh", long_options, NULL)) != -1;)
         status = take_option(c, code);
@@ -351,6 +352,10 @@ static int parse(struct serve_command *c, int argc, char **argv)
         return bad_usage("--tls-cert and --tls-key need each other");
     if ((c->options.cert_file == NULL) != (c->options.key_file == NULL))
         return bad_usage("--cert and --key need each other");
+    if (c->options.director_count == 0 && (c->options.cert_file != NULL || c->options.secret_file != NULL))
+        return bad_usage(
+            "--cert, --key and --secret-file are for a director, but no --director is given (HTTPS: "
+            "--tls-cert and --tls-key)");
     c->options.dir = argv[optind];
     return 0;
 }

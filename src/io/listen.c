@@ -276,6 +276,20 @@ static int open_socket(const struct plait_listener_config *config, struct sockad
     return -1;
 }
 
+const char *plait_listen_advice(int error_number)
+{
+    switch (error_number) {
+    case EADDRINUSE:
+        return "; another program listens there: stop it, or choose another port with --listen";
+    case EACCES:
+        return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    case EADDRNOTAVAIL:
+        return "; this machine has no such address";
+    default:
+        return "";
+    }
+}
+
 int plait_listener_open(const struct plait_listener_config *config, struct plait_listener **out)
 {
     struct sockaddr_storage address;

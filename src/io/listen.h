@@ -45,6 +45,9 @@ PLAIT_MUST_USE int plait_endpoint_parse(const char *text, struct sockaddr_storag
 /* `ADDRESS:PORT` or `[ADDRESS]:PORT`; an IPv4 address that is mapped into IPv6 as what it is. Returns `out`. */
 const char *plait_endpoint_text(const struct sockaddr_storage *address, char out[PLAIT_ENDPOINT_TEXT_MAX]);
 
+/* What can be done where the system refuses to listen with this errno: "; …", or "". */
+const char *plait_listen_advice(int error_number);
+
 /*
  * Returns owned, through *out. PLAIT_ERR_FORMAT for an address that is none, PLAIT_ERR_IO (errno) where the
  * system refuses it, PLAIT_ERR_NOMEM.

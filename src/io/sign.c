@@ -1,5 +1,6 @@
 #include "sign.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -83,6 +84,23 @@ int plait_secrets_load(const char *path, struct plait_secrets *out, unsigned *li
     else
         plait_secrets_done(&s);
     return err;
+}
+
+const char *plait_secrets_explain(const char *path, int err, unsigned line,
+                                  char words[PLAIT_SECRETS_WORDS_MAX])
+{
+    if (err == PLAIT_ERR_FORMAT && line == 0)
+        snprintf(words, PLAIT_SECRETS_WORDS_MAX,
+                 "%.300s: there is no secret in it; it takes a line KEY:SECRET", path);
+    else if (err == PLAIT_ERR_FORMAT)
+        snprintf(words, PLAIT_SECRETS_WORDS_MAX,
+                 "%.300s, line %u: not KEY:SECRET with a secret of %d bytes or more, and a key that no other "
+                 "line has",
+                 path, line, PLAIT_SIGN_SECRET_MIN);
+    else
+        snprintf(words, PLAIT_SECRETS_WORDS_MAX, "cannot read the secret %.300s: %.150s", path,
+                 err == PLAIT_ERR_IO ? strerror(errno) : plait_err_name(err));
+    return words;
 }
 
 void plait_secrets_done(struct plait_secrets *s)

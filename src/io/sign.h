@@ -47,6 +47,10 @@ struct plait_secrets {
  * secret at all), PLAIT_ERR_LIMIT, PLAIT_ERR_NOMEM.
  */
 PLAIT_MUST_USE int plait_secrets_load(const char *path, struct plait_secrets *out, unsigned *line);
+#define PLAIT_SECRETS_WORDS_MAX 512
+/* What is wrong with the file, for people, right after plait_secrets_load has said so (errno). Returns `words`. */
+const char *plait_secrets_explain(const char *path, int err, unsigned line,
+                                  char words[PLAIT_SECRETS_WORDS_MAX]);
 /* Wipes them. */
 void plait_secrets_done(struct plait_secrets *s);
 /* NULL where none has that name. */

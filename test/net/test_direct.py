@@ -1066,7 +1066,7 @@ def test_sigterm_ends_feeds_and_answers(director):
     idle.close()
 
 
-@pytest.mark.parametrize("args, word", [((), "--secret"), (("--secret", "/nonexistent"), "/nonexistent"),
+@pytest.mark.parametrize("args, word", [((), "--secret"), (("--secret", "/nonexistent"), "/nonexistent"), (("--secret", "{none}"), "no secret in it"),
                                         (("--secret", "{s}", "--listen", "x"), "--listen x"), (("--secret", "{s}", "--store", "x"), "--store"),
                                         (("--secret", "{s}", "--store", "redis://"), "redis"), (("--secret", "{s}", "--store", "sqlite:"), "--store"),
                                         (("--secret", "{s}", "--tls-cert", "x"), "--tls-key"), (("--client-ca", "x"), "--tls-cert"),
@@ -1074,7 +1074,8 @@ def test_sigterm_ends_feeds_and_answers(director):
                                         (("--secret", "{s}", "stray"), "stray"), (("--connections", "0"), "--connections 0"), (("--what",), "what")])
 def test_usage(plait, place, args, word):
     (place / "s").write_text("0123456789abcdef")
-    result = plait.start("direct", *[a.replace("{s}", str(place / "s")) for a in args]).finish()
+    (place / "none").write_text("# none yet\n")
+    result = plait.start("direct", *[a.format(s=place / "s", none=place / "none") for a in args]).finish()
     assert result.status == 2
     assert_says(result, word)
 

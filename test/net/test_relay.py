@@ -697,7 +697,7 @@ def test_the_access_log(relay, far, place):
                                         ((*ALL, "--auth", "/nonexistent"), "/nonexistent"),
                                         ((*ALL, "--idle", "0"), "--idle 0"), ((*ALL, "--rate", "fast"), "--rate fast"),
                                         ((*ALL, "--director", "http://127.0.0.1:1"), "--secret"),
-                                        ((*ALL, "--cert", "x"), "--key"), ((*ALL, "stray"), "stray"), (("--nonsense",), "nonsense")])
+                                        ((*ALL, "--cert", "x"), "--key"), ((*ALL, "--secret", "x"), "--director"), ((*ALL, "stray"), "stray"), (("--nonsense",), "nonsense")])
 def test_usage(plait, args, word):
     result = plait.start("relay", *args).finish()
     assert result.status == 2
@@ -710,7 +710,7 @@ def test_a_port_that_is_taken(plait):
         s.listen()
         result = plait.start("relay", *ALL, "--listen", "127.0.0.1:%d" % s.getsockname()[1]).finish()
     assert result.status == 1
-    assert_says(result, "cannot listen")
+    assert_says(result, "cannot listen", "another port")
 
 
 def test_help(plait):

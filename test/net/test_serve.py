@@ -642,17 +642,19 @@ def test_a_port_that_is_taken(serve, plait, www):
 def test_bad_usage(plait, www, certificates):
     for args in ([], [www, www], [www, "--listen", "8080"], [www, "--listen", "::1:80"], [www, "--listen", HOST + ":99999"],
                  [www, "--connections", "0"], [www, "--grace", "x"], [www, "--tls-cert", certificates.pairs["good"][0]],
-                 [www, "--log-format", "xml"]):
+                 [www, "--log-format", "xml"], [www, "--cert", "x", "--key", "y"], [www, "--secret-file", "x"]):
         assert failed(plait, *args)[0] == 2, args
-    assert plait.start("serve", www, "--nonsense").finish().status == 2
+    result = plait.start("serve", www, "--nonsense").finish()
+    assert result.status == 2 and result.err.startswith("plait serve: unrecognized"), result
     result = plait.start("serve", "--help").finish()
     assert result.status == 0 and b"--listen" in result.out
 
 
 def test_what_cannot_be_had(plait, www, place, certificates):
     there = ["--listen", HOST + ":0"]
-    assert failed(plait, place / "nowhere", *there)[0] == 1
-    assert failed(plait, www / "a.txt", *there)[0] == 1
+    for folder in (place / "nowhere", www / "a.txt"):
+        status, text = failed(plait, folder, *there)
+        assert status == 1 and "give a folder" in text and "--user" not in text, text
     assert failed(plait, www, *there, "--access-log", place / "no" / "log")[0] == 1
     assert failed(plait, www, "--listen", "192.0.2.1:0")[0] == 1
     status, text = failed(plait, www, *there, "--user", "no-such-user")

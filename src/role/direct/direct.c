@@ -271,19 +271,17 @@ static const char *reason(int err)
 static int load_secrets(struct plait_direct *d)
 {
     const char *path = d->options->secret_file;
+    char words[PLAIT_SECRETS_WORDS_MAX];
     struct plait_secrets fresh;
     unsigned line = 0;
     int err = path != NULL ? plait_secrets_load(path, &fresh, &line) : PLAIT_OK;
 
     if (path == NULL)
         return PLAIT_OK;
-    if (err == PLAIT_ERR_FORMAT)
-        plait_direct_say("%s, line %u: not KEY:SECRET with a secret of %d bytes or more", path, line,
-                         PLAIT_SIGN_SECRET_MIN);
-    else if (err != PLAIT_OK)
-        plait_direct_say("%s: %s", path, reason(err));
-    if (err != PLAIT_OK)
+    if (err != PLAIT_OK) {
+        plait_direct_say("%s", plait_secrets_explain(path, err, line, words));
         return err;
+    }
     plait_secrets_done(&d->secrets);
     d->secrets = fresh;
     return PLAIT_OK;
@@ -382,7 +380,8 @@ static int open_web(struct plait_direct *d)
     else if (err == PLAIT_ERR_FORMAT)
         plait_direct_say("--listen %s: not ADDRESS:PORT, [IPv6]:PORT, or :PORT for all addresses", o->listen);
     else if (err != PLAIT_OK)
-        plait_direct_say("cannot listen on %s: %s", o->listen, reason(err));
+        plait_direct_say("cannot listen on %s: %s%s", o->listen, reason(err),
+                         err == PLAIT_ERR_IO ? plait_listen_advice(errno) : "");
     d->has_web = err == PLAIT_OK;
     return err == PLAIT_OK           ? PLAIT_DIRECT_DONE
            : err == PLAIT_ERR_FORMAT ? PLAIT_DIRECT_USAGE

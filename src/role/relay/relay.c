@@ -219,7 +219,8 @@ static int open_listener(struct plait_relay *relay)
     if (err == PLAIT_ERR_FORMAT)
         plait_relay_say("--listen %s: not ADDRESS:PORT, [IPv6]:PORT, or :PORT for all addresses", o->listen);
     else if (err != PLAIT_OK)
-        plait_relay_say("cannot listen on %s: %s", o->listen, reason(err));
+        plait_relay_say("cannot listen on %s: %s%s", o->listen, reason(err),
+                        err == PLAIT_ERR_IO ? plait_listen_advice(errno) : "");
     return err;
 }
 
@@ -293,14 +294,12 @@ static void on_registrar(void *ctx, bool bad, const char *text)
 
 static int load_secret(const struct plait_relay_options *o, struct plait_secrets *secrets)
 {
-    unsigned line;
+    char words[PLAIT_SECRETS_WORDS_MAX];
+    unsigned line = 0;
     int err = plait_secrets_load(o->secret_file, secrets, &line);
 
-    if (err == PLAIT_ERR_FORMAT)
-        plait_relay_say("%s, line %u: not KEY:SECRET with a secret of %d bytes or more", o->secret_file, line,
-                        PLAIT_SIGN_SECRET_MIN);
-    else if (err != PLAIT_OK)
-        plait_relay_say("%s: %s", o->secret_file, reason(err));
+    if (err != PLAIT_OK)
+        plait_relay_say("%s", plait_secrets_explain(o->secret_file, err, line, words));
     return err;
 }
 

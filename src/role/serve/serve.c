@@ -24,6 +24,7 @@
 
 #include "accept.h"
 #include "endpoint.h"
+#include "listen.h"
 #include "loop.h"
 #include "pem.h"
 #include "privilege.h"
@@ -125,20 +126,6 @@ static int raise_limits(struct serve *s)
     return PLAIT_OK;
 }
 
-static const char *advice_of(int error)
-{
-    switch (error) {
-    case EADDRINUSE:
-        return "; another program listens there: stop it, or choose another port with --listen ADDR:PORT";
-    case EACCES:
-        return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
-    case EADDRNOTAVAIL:
-        return "; this machine has no such address";
-    default:
-        return "";
-    }
-}
-
 static int listen_one(struct serve *s, const char *where)
 {
     char failed[PLAIT_ENDPOINT_TEXT_SIZE];
@@ -155,7 +142,8 @@ static int listen_one(struct serve *s, const char *where)
         say(s, PLAIT_SERVE_ERROR, "cannot listen on %s: %d addresses are the limit", failed,
             PLAIT_SERVE_LISTEN_MAX);
     else if (rc != PLAIT_OK)
-        say(s, PLAIT_SERVE_ERROR, "cannot listen on %s: %s%s", failed, strerror(errno), advice_of(errno));
+        say(s, PLAIT_SERVE_ERROR, "cannot listen on %s: %s%s", failed, strerror(errno),
+            plait_listen_advice(errno));
     return rc;
 }
 
@@ -174,16 +162,12 @@ static int listen_everywhere(struct serve *s)
 static int load_secret(struct serve *s)
 {
     const char *file = s->o->secret_file;
-    unsigned line;
+    char words[PLAIT_SECRETS_WORDS_MAX];
+    unsigned line = 0;
     int rc = file != NULL ? plait_secrets_load(file, &s->secrets, &line) : PLAIT_OK;
 
-    if (rc == PLAIT_ERR_FORMAT)
-        say(s, PLAIT_SERVE_ERROR, "%s, line %u: not KEY:SECRET with a secret of %d bytes or more", file, line,
-            PLAIT_SIGN_SECRET_MIN);
-    else if (rc == PLAIT_ERR_IO)
-        say(s, PLAIT_SERVE_ERROR, "cannot read the secret %s: %s", file, strerror(errno));
-    else if (rc != PLAIT_OK)
-        say(s, PLAIT_SERVE_ERROR, "cannot read the secret %s: %s", file, plait_err_name(rc));
+    if (rc != PLAIT_OK)
+        say(s, PLAIT_SERVE_ERROR, "%s", plait_secrets_explain(file, rc, line, words));
     return rc;
 }
 
@@ -242,7 +226,9 @@ static int open_root(struct serve *s)
         close(fd);
         return PLAIT_OK;
     }
-    if (s->user != NULL)
+    if (errno == ENOENT || errno == ENOTDIR)
+        say(s, PLAIT_SERVE_ERROR, "cannot serve %s: %s; give a folder", dir, strerror(errno));
+    else if (s->user != NULL)
         say(s, PLAIT_SERVE_ERROR,
             "cannot serve %s as user %s: %s; let that user read it, or name another with --user (--user root "
             "to stay root)",
