@@ -352,6 +352,16 @@ def test_what_differs_is_kept_apart_and_reported(director):
     assert events.wait("changed")[0]["source"]["server"] == "c"
 
 
+def test_who_has_not_told_a_digest_yet_holds_nothing_else(director):
+    d = director()
+    d.register("a", stream("x", 5, b"one"))
+    assert d.register("b", stream("x", 5)).json["conflicts"] == []
+    assert d.find("x").json["conflict"] is True  # and yet the two are not to be mixed
+    assert d.register("b", stream("x", 5, b"one")).json["conflicts"] == []
+    assert d.register("b", stream("x", 5, b"two")).json["conflicts"] == ["x"]
+    assert d.run.err.count("otherwise") == 1
+
+
 def test_streams_that_are_being_written(director):
     d = director()
     d.register("a", stream("live", None))

@@ -94,7 +94,7 @@ static bool is_suspicious(const struct plait_stream *s, const struct plait_serve
     return false;
 }
 
-/* The names that others hold with other content, up to a bound. */
+/* The names that others surely hold with other content, up to a bound. */
 static json_t *conflicts_of(const struct plait_direct *d, const struct plait_server *server)
 {
     static const struct plait_wish all;
@@ -111,7 +111,7 @@ static json_t *conflicts_of(const struct plait_direct *d, const struct plait_ser
         examined++;
         if (plait_versions_of(s, &all, 0, d->loop.now, &v) != PLAIT_OK)
             continue;
-        if (v.count > 1)
+        if (plait_versions_contradict(&v))
             json_array_append_new(names, json_string(s->name));
         plait_versions_done(&v);
     }

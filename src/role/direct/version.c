@@ -150,6 +150,21 @@ int plait_versions_of(const struct plait_stream *stream, const struct plait_wish
     return PLAIT_OK;
 }
 
+static bool are_others(const struct plait_version *a, const struct plait_version *b)
+{
+    return (a->has_size && b->has_size && a->size != b->size) ||
+           plait_digests_contradict(&a->digests, &b->digests);
+}
+
+bool plait_versions_contradict(const struct plait_versions *v)
+{
+    for (size_t i = 0; i < v->count; i++)
+        for (size_t k = i + 1; k < v->count; k++)
+            if (are_others(&v->all[i], &v->all[k]))
+                return true;
+    return false;
+}
+
 void plait_versions_done(struct plait_versions *v)
 {
     free(v->all);

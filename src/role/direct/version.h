@@ -43,6 +43,9 @@ struct plait_versions {
  */
 PLAIT_MUST_USE int plait_versions_of(const struct plait_stream *stream, const struct plait_wish *wish,
                                      uint32_t turn, uint64_t now, struct plait_versions *out);
+/* Two of them surely hold something else: another size, or digests that contradict. Who has not told its size or digest
+ * yet may still turn out to hold the same. */
+bool plait_versions_contradict(const struct plait_versions *v);
 void plait_versions_done(struct plait_versions *v);
 
 #endif
