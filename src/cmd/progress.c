@@ -159,6 +159,8 @@ static void put_path(struct frame *f, const struct plait_get_progress *now, cons
     if (share > 1)
         share = 1;
     plait_quantity_bytes(path->info.rate, rate);
+    if (path->info.state == PLAIT_FETCH_PATH_NEW && path->local[0] != '\0')
+        word = "connected"; /* it has not answered, or is not needed: others are better at it */
     char letter[4] = "";
     if (path->info.letter >= 0 && path->info.streams > 0)
         snprintf(letter, sizeof letter, "%c  ", plait_letter((uint8_t)path->info.letter));

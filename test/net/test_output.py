@@ -193,6 +193,15 @@ def test_the_cursor_comes_back_after_a_signal(plait, liar, data):
     assert CSI.sub("", text).endswith("\n")
 
 
+def test_a_server_that_is_reached_and_not_needed_is_not_connecting(plait, nginx, liar, data):
+    """It says nothing after it has been connected to."""
+    d = data(6 * MB)
+    mute = liar({"file": str(d), "mute": True})
+    result, text = on_terminal(plait, 120, "--limit-rate", "4M", "-o", "out", nginx.url(d.name), mute.url())
+    assert_file(result, plait.file(), d)
+    assert "connected  " + mute.url() in CSI.sub("", text), text
+
+
 def test_quiet_on_a_terminal(plait, nginx, data):
     result, text = on_terminal(plait, 80, "-q", "-o", "out", nginx.url(data(1 * MB).name))
     assert_file(result, plait.file(), data(1 * MB))
