@@ -331,6 +331,15 @@ def test_wide_rules_do_not_lead_inside(relay, far, target):
     assert r.request(target % int(f.target.split(":")[1]))[0] == 403
 
 
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_a_relay_in_the_environment(plait, relay, nginx, data, name):
+    """It is asked for CONNECT as soon as it has said that it serves nothing else, as one that --via names is."""
+    d = data(1_000_000)
+    url = nginx.url(d.name)
+    result = plait.get("-o", "out", url, env={name: relay("--allow", url.split("/")[2]).url})
+    assert result.status == 0 and plait.file().read_bytes() == d.bytes, result
+
+
 def test_other_methods_and_malformed_heads(relay):
     r = relay(*ALL)
     assert r.ask(b"GET http://127.0.0.1/ HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 501

@@ -88,12 +88,19 @@ static bool is_crowded(const struct get_lane *l, struct plait_source *source)
     return others && ++source->refusals <= REFUSALS_MAX;
 }
 
+/* A proxy that was named, or perhaps one of the environment's. */
+static bool has_proxy(const struct plait_route *route)
+{
+    return route->kind == PLAIT_ROUTE_PROXY || getenv("http_proxy") != NULL || getenv("all_proxy") != NULL ||
+           getenv("ALL_PROXY") != NULL;
+}
+
 /* A proxy that serves nothing but CONNECT is asked for that from now on. */
 static bool is_relay(const struct get_lane *l)
 {
     struct plait_route *route = &l->g->routes.list[l->g->paths[l->path].route];
 
-    if (l->status != 501 || route->kind != PLAIT_ROUTE_PROXY || l->tunnel)
+    if (l->status != 501 || l->tunnel || !has_proxy(route))
         return false;
     route->tunnel = true;
     return true;
