@@ -457,7 +457,9 @@ int plait_cmd_get(int argc, char **argv)
             return status;
     }
     if (optind == argc)
-        return usage("no URL is given");
+        return usage(c.options.servers != NULL || c.options.ask_lan
+                         ? "no NAME is given that could be asked for"
+                         : "no URL is given");
     c.options.urls = (const char *const *)&argv[optind];
     c.options.url_count = (size_t)(argc - optind);
     return run(&c);

@@ -7,6 +7,8 @@ URL = "http://127.0.0.1:9/f"
 
 BAD = {
     "no-url": (["get"], "URL"),
+    "servers-without-a-name": (["get", "--servers", "/dev/null"], "no NAME"),
+    "lan-without-a-name": (["get", "--ask-lan"], "no NAME"),
     "unknown-option": (["get", "--colour", URL], "--colour"),
     "unknown-short-option": (["get", "-Z", URL], "'Z'"),
     "unknown-command": (["gte", URL], "gte"),
@@ -44,6 +46,13 @@ def test_bad_usage(plait, name):
     assert_says(result, word)
     assert result.out == b""
     assert plait.names() == []
+
+
+def test_a_list_without_servers(plait, place):
+    (place / "list").write_text("# none yet\n")
+    result = plait.get("--servers", place / "list", "film.mkv")
+    assert result.status == 4, result
+    assert_says(result, "%s names no server" % (place / "list"))
 
 
 def test_nothing_at_all(plait):

@@ -143,6 +143,9 @@ void get_have_sources(struct plait_get *g)
     else if (g->source_count == 0 && g->lan != NULL)
         get_end(g, PLAIT_GET_SOURCES, "nobody on the local network says that he holds %s; check the name",
                 g->opt->urls[0]);
+    else if (g->source_count == 0 && g->opt->servers != NULL)
+        get_end(g, PLAIT_GET_SOURCES, "%s names no server; it is a list of URLs, one in each line",
+                g->opt->servers);
     else if (g->source_count == 0)
         get_end(g, PLAIT_GET_SOURCES,
                 "%s names no source of http or https that could be used; name URLs instead",
