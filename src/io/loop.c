@@ -11,6 +11,8 @@ int plait_loop_init(struct plait_loop *loop)
     memset(loop, 0, sizeof *loop);
     if (uv_loop_init(&loop->uv) != 0)
         return PLAIT_ERR_IO;
+    uv_idle_init(&loop->uv, &loop->again);
+    loop->again.data = loop;
     loop->now = uv_hrtime();
     return PLAIT_OK;
 }
@@ -34,6 +36,8 @@ void plait_loop_drain(struct plait_loop *loop)
 
 void plait_loop_done(struct plait_loop *loop)
 {
+    uv_close((uv_handle_t *)&loop->again, NULL);
+    uv_run(&loop->uv, UV_RUN_NOWAIT);
     int left = uv_loop_close(&loop->uv);
 
     assert(left == 0);
@@ -71,16 +75,61 @@ void plait_timer_init(struct plait_timer *t, struct plait_loop *loop, void (*fn)
     t->fn = fn;
     t->ctx = ctx;
     t->at = PLAIT_NEVER;
+    t->is_soon = false;
 }
 
 static void on_timer(uv_timer_t *uv)
 {
     struct plait_timer *t = uv->data;
+    struct plait_loop *loop = t->loop;
 
     t->at = PLAIT_NEVER;
-    plait_loop_enter(t->loop);
+    loop->in_timer = true;
+    plait_loop_enter(loop);
     t->fn(t->ctx);
-    plait_loop_leave(t->loop);
+    plait_loop_leave(loop);
+    loop->in_timer = false;
+}
+
+/* Timers that are set to fire at once by timers: libuv would call them without end, with its clock standing still. */
+static void on_again(uv_idle_t *uv)
+{
+    struct plait_loop *loop = uv->data;
+
+    while (loop->soon != NULL) {
+        struct plait_timer *t = loop->soon;
+        loop->soon = t->next;
+        t->is_soon = false;
+        uv_timer_start(&t->uv, on_timer, 0, 0);
+    }
+    uv_idle_stop(uv);
+}
+
+static void set_soon(struct plait_timer *t)
+{
+    struct plait_timer **end = &t->loop->soon;
+
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = t;
+    t->next = NULL;
+    t->is_soon = true;
+    uv_timer_stop(&t->uv);
+    uv_idle_start(&t->loop->again, on_again);
+}
+
+static void unset_soon(struct plait_timer *t)
+{
+    struct plait_timer **at = &t->loop->soon;
+
+    if (!t->is_soon)
+        return;
+    while (*at != t)
+        at = &(*at)->next;
+    *at = t->next;
+    t->is_soon = false;
+    if (t->loop->soon == NULL)
+        uv_idle_stop(&t->loop->again);
 }
 
 void plait_timer_set(struct plait_timer *t, uint64_t at)
@@ -88,8 +137,11 @@ void plait_timer_set(struct plait_timer *t, uint64_t at)
     if (at == t->at || uv_is_closing((uv_handle_t *)&t->uv))
         return;
     t->at = at;
+    unset_soon(t);
     if (at == PLAIT_NEVER)
         uv_timer_stop(&t->uv);
+    else if (at <= t->loop->now && t->loop->in_timer)
+        set_soon(t);
     else if (at <= t->loop->now)
         uv_timer_start(&t->uv, on_timer, 0, 0);
     else
@@ -98,6 +150,7 @@ void plait_timer_set(struct plait_timer *t, uint64_t at)
 
 void plait_timer_close(struct plait_timer *t)
 {
+    unset_soon(t);
     if (!uv_is_closing((uv_handle_t *)&t->uv))
         uv_close((uv_handle_t *)&t->uv, NULL);
 }

@@ -22,6 +22,9 @@ struct plait_loop {
     void (*after)(void *ctx); /* may be NULL */
     void *after_ctx;          /* borrows */
     unsigned depth;
+    bool in_timer;            /* timers are being called */
+    struct plait_timer *soon; /* set by one of them to fire at once, oldest first */
+    uv_idle_t again;          /* they do when everything else has had its turn */
 };
 
 PLAIT_MUST_USE int plait_loop_init(struct plait_loop *loop);
@@ -48,10 +51,13 @@ struct plait_timer {
     void (*fn)(void *ctx);
     void *ctx;
     uint64_t at; /* when it fires, ns, or PLAIT_NEVER */
+    bool is_soon;
+    struct plait_timer *next; /* in loop->soon */
 };
 
 void plait_timer_init(struct plait_timer *t, struct plait_loop *loop, void (*fn)(void *ctx), void *ctx);
-/* At that time or up to a few milliseconds later, never before; PLAIT_NEVER stops it. */
+/* At that time or up to a few milliseconds later, never before; PLAIT_NEVER stops it. One that sets itself anew and anew to
+ * fire at once lets everything else have its turn between. */
 void plait_timer_set(struct plait_timer *t, uint64_t at);
 void plait_timer_close(struct plait_timer *t);
 

@@ -454,15 +454,18 @@ static void close_mute_lanes(struct plait_fetch *f, uint64_t now)
     }
 }
 
-/* Whether all connections of the letter have nothing to send, though it was to bring something. */
+/* Whether all connections of the letter have nothing to send, though it was to bring something; or only what is there
+ * already, over and over. */
 static bool is_stuck(const struct plait_fetch *f, uint64_t now, int letter)
 {
     const struct letter *t = &f->push.letters[letter];
+    uint64_t patience = STUCK_NS + 4 * letter_answer_ns(f, letter);
     unsigned waiting = 0;
 
-    if (!t->up || t->due_bytes == 0 || t->up_at == PLAIT_NEVER ||
-        plait_since(now, t->brought_at) < STUCK_NS + 4 * letter_answer_ns(f, letter))
+    if (!t->up || t->due_bytes == 0 || t->up_at == PLAIT_NEVER || plait_since(now, t->brought_at) < patience)
         return false;
+    if (f->config.redundant < 2 && plait_since(t->came_at, t->brought_at) >= patience)
+        return true;
     for (int id = 0; id < f->path_count * PLAIT_FETCH_LANES_MAX; id++) {
         const struct path *p = &f->paths[id / PLAIT_FETCH_LANES_MAX];
         const struct lane *l = &p->lanes[id % PLAIT_FETCH_LANES_MAX];

@@ -165,6 +165,8 @@ class PushLiar:
                 self.sent += 1
                 if self.lie == "breaks" and count == 8:
                     return
+                while self.lie == "marks-without-end" and count == 8:
+                    s.sendall(struct.pack(">BBHIQ", 4, 0, 0, 0, 0) * 1000)
 
     def frame(self, n, block, count):
         part = self.content[n * block:(n + 1) * block]

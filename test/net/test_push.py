@@ -6,7 +6,7 @@ import time
 import pytest
 
 from push_liar import PushLiar
-from support import MB, assert_file, assert_says, wait_for
+from support import MB, assert_file, assert_refused, assert_says, wait_for
 from test_direct import SECRETS, director  # noqa: F401  (a fixture)
 from test_relay import ALL, Relay
 from test_serve import Served, noise, write
@@ -307,3 +307,11 @@ def test_a_file_that_is_still_being_written_is_waited_for(serve, www, plait, pla
     result = run.finish(20)
     assert result.status == 0, result
     assert plait.file().read_bytes() == first + rest
+
+
+def test_who_never_stops_sending_nothing_keeps_nobody(liars, plait):
+    result = plait.get("-o", "out", "--timeout", "2", liars("marks-without-end", film=LARGE)[0].url())
+    if result.status == 0:
+        assert_file(result, plait.file(), LARGE)
+    else:
+        assert_refused(result, plait.file(), (1, 4))
