@@ -149,6 +149,13 @@ static bool find_overdue(const struct plait_fetch *f, int letter, uint64_t now, 
     return false;
 }
 
+/* Whether the letter's connections, which are all at block `below`, should have brought the block: what was asked for by name
+ * comes out of turn. */
+static bool is_passed(const struct plait_fetch *f, int letter, uint64_t block, uint64_t below)
+{
+    return block < below || push_plan_at(&f->push, block) != letter;
+}
+
 /* The connections of a letter have gone past blocks that did not come: lost with a connection, or left out. */
 void push_look_for_losses(struct plait_fetch *f, uint64_t now, int letter)
 {
@@ -168,7 +175,7 @@ void push_look_for_losses(struct plait_fetch *f, uint64_t now, int letter)
         if (l->state == LANE_OPENING)
             break;
     }
-    if (streams == 0 || !find_overdue(f, letter, now, 0, &e) || e.lo / size >= below) {
+    if (streams == 0 || !find_overdue(f, letter, now, 0, &e) || !is_passed(f, letter, e.lo / size, below)) {
         t->hole_since = PLAIT_NEVER;
         return;
     }
@@ -177,8 +184,10 @@ void push_look_for_losses(struct plait_fetch *f, uint64_t now, int letter)
         t->hole_since = now;
     } else if (now - t->hole_since > HOLE_NS + 2 * letter_answer_ns(f, letter)) {
         t->hole_since = PLAIT_NEVER;
-        for (uint64_t at = 0; find_overdue(f, letter, now, at, &e) && e.lo / size < below; at = e.hi)
-            fetch_mark(f, e.lo, e.hi, PLAIT_BLOCK_FREE, 0);
+        for (uint64_t at = 0; find_overdue(f, letter, now, at, &e); at = e.hi) {
+            if (is_passed(f, letter, e.lo / size, below))
+                fetch_mark(f, e.lo, e.hi, PLAIT_BLOCK_FREE, 0);
+        }
         if (t->lost_at == 0 || now - t->lost_at > LOSS_NS) {
             t->failed_at = now;
             push_failed(f, now, t->source);

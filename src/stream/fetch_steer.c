@@ -502,7 +502,8 @@ static void look_at_tellings(struct plait_fetch *f, uint64_t now, int source, ui
 
     for (unsigned k = 0; k < st->telling_count; k++) {
         struct telling *t = &st->tellings[k];
-        if (t->again || now - t->sent_at <= patience << plait_min_u64(t->fails, 2))
+        unsigned longer = st->took_ns == 0 ? (unsigned)plait_min_u64(t->fails, 2) : 0;
+        if (t->again || now - t->sent_at <= patience << longer)
             continue;
         t->again = true;
         if (++t->fails > TRIES_MAX)

@@ -237,6 +237,8 @@ const struct fetch_scenario fetch_scenarios[] = {
     {"push-alone-far-deaf-to-steering", {{{50, 300}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_DEAF, 0, 1000 * SEC)}, .size = 40 * MB}, .seconds = 18, .stall_seconds = 5},
     {"push-deaf-to-steering-for-long", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_DEAF, SEC, 4 * SEC), PUSH}, .size = 80 * MB}, .share = 0.6},
     {"push-requests-lost", {{{50, 20, .up_loss = 20}, {50, 20, .up_loss = 20}}, .server = {PUSH, PUSH}, .size = 40 * MB, .seed = 13}, .share = 0.8, .in_time = true},
+    {"push-alone-the-last-is-lost", {{{50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_MUTE, 2 * SEC, 5 * SEC)}, .size = 40 * MB}, .seconds = 10},
+    {"push-the-last-is-lost", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_MUTE, 2 * SEC, 5 * SEC), PUSH}, .size = 40 * MB}, .share = 0.5},
     {"push-always-too-late", {{{50, 20}, {50, 20}}, .server = {PUSH_BUT(PLAIT_SIM_FAULT_STEER_LATE, 5), PUSH}, .size = 40 * MB}, .alone = 2, .alone_share = 0.95},
     {"push-lies", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH, PUSH_BUT(PLAIT_SIM_FAULT_OTHER_CONTENT, 0, 7), PUSH}, .size = 40 * MB}, .condemned = 2, .seconds = 8},
     {"push-lies-late", {{{50, 20}, {50, 20}, {50, 20}}, .server = {PUSH, PUSH_BUT(PLAIT_SIM_FAULT_OTHER_CONTENT, 30 * MB, 7), PUSH}, .size = 40 * MB}, .condemned = 2, .seconds = 8},
