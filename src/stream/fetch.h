@@ -31,7 +31,8 @@
  * Streams. A source that takes part in parallel HTTP (doc/protocol.md) says so in its heads. Where enough is left to
  * be worth it, idle lanes of its paths become *streams*: the source pushes the blocks that the plan gives to its
  * *letter*, without being asked again. The plan goes on ahead of what arrives, by earliest arrival from the rates
- * measured so far, and is told to the sources by steering (STEER, on_steered), one request at a time for each, to far ones up to STEERS_MAX.
+ * measured so far, and is told to the sources by steering (STEER, on_steered): one request at a time for each, but for
+ * those that only go on with the plan, of which some are not waited for.
  * Blocks of the plan are ranges of the same block map, owned by the letter in place of a lane: they are
  * kept, compared, released and taken over like any others, so that streams and ranges mix in one transfer.
  * A path has the letter of its source, together with the other paths of it, unless it was given one of its own.
@@ -54,7 +55,7 @@
 #define PLAIT_FETCH_SOURCES_MAX 64
 #define PLAIT_FETCH_PATHS_MAX   128
 #define PLAIT_FETCH_LANES_MAX   48 /* of one path */
-#define PLAIT_FETCH_STEERS_MAX  6  /* unanswered at a time, of one source */
+#define PLAIT_FETCH_STEERS_MAX  6  /* whose answers are waited for at a time, of one source */
 #define PLAIT_FETCH_UNKNOWN     UINT64_MAX
 #define PLAIT_FETCH_NO_SOURCE   (-1)
 

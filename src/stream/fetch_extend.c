@@ -150,7 +150,6 @@ static uint64_t far_ahead_ns(const struct plait_fetch *f, int letter, const stru
     double share = letter_rate_seen(f, letter, now) / path->rate;
 
     all -= MARGIN * plait_to_s(letter_answer_ns(f, letter));
-
     if (all <= idle_s)
         return 0;
     return (uint64_t)((idle_s + (all - idle_s) * share) * 1e9);

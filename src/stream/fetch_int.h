@@ -140,7 +140,7 @@ struct letter {
 
 enum steer_kind { STEER_NONE, STEER_EXTEND, STEER_CUT, STEER_ASK };
 
-/* A part of the plan that a far source was told, and has not answered: what comes after that does not wait for it. */
+/* A part of the plan that a source was told, and has not answered: what comes after that does not wait for it. */
 struct telling {
     uint32_t serial;
     struct plait_span span;
@@ -175,9 +175,8 @@ struct steer {
 };
 
 struct push {
-    uint32_t block_bytes; /* 0 = not begun */
-    uint64_t end;         /* one past the last block that is planned */
-    uint64_t planned_at;
+    uint32_t block_bytes;       /* 0 = not begun */
+    uint64_t end;               /* one past the last block that is planned */
     uint8_t plan[PLAN_BLOCKS];  /* letters, by block modulo PLAN_BLOCKS */
     uint64_t also[PLAN_BLOCKS]; /* bits of letters that push it as well */
     uint8_t

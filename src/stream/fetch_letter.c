@@ -9,9 +9,9 @@
 #define ALONE_AHEAD_NS (4 * PLAIT_S) /* one source shares out among its connections itself */
 #define SWAY           0.35          /* of samples, when the rate is as it was */
 #define RATE_NS        (300 * PLAIT_MS)
-#define BURST          1.0           /* the same, once it has brought something for */
-#define STEADY         0.15          /* of what is learnt of an interval, for the mean over some seconds */
-#define SETTLED_NS     (1 * PLAIT_S) /* so long: what waited behind a lost packet says nothing */
+#define SETTLED_NS     (1 * PLAIT_S) /* once it has brought something for so long, */
+#define BURST          1.0           /* so much more than usual is what waited behind a lost packet */
+#define STEADY         0.15          /* the part of the latest interval in the mean over some seconds */
 #define FELL           0.3           /* so much slower is no stutter */
 
 uint64_t push_block_count(const struct plait_fetch *f)

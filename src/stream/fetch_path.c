@@ -165,7 +165,7 @@ static uint64_t rtt_so_far_ns(const struct path *p, uint64_t now)
 }
 
 /* While windows open something is lost in each round trip: the longer that is, the more of them begin at once. The
- * longest paths have more from first_lanes(), for good. Where much is asked for in parts they cost more later, in requests
+ * longest paths begin with more, see path_learn_rtt(). Where much is asked for in parts they cost more later, in requests
  * cut short and in queues, than they bring. */
 unsigned path_lanes(const struct plait_fetch *f, const struct path *p, uint64_t now)
 {

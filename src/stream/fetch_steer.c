@@ -24,8 +24,8 @@
 
 #include "fetch_push.h"
 
-#define FLIGHT_NS      (80 * PLAIT_MS) /* of what stands in queues */
-#define UNANSWERED_NS  (100 * PLAIT_MS)
+#define FLIGHT_NS      (80 * PLAIT_MS)  /* of what stands in queues */
+#define UNANSWERED_NS  (100 * PLAIT_MS) /* beside two round trips: later an answer stands in a queue */
 #define ANSWER_NS_MIN  (2 * PLAIT_S)
 #define DEAF_NS        (6 * PLAIT_S)    /* who has answered nothing at all for so long does not hear */
 #define ANSWER_NS_LIVE (250 * PLAIT_MS) /* the plan does not reach far ahead of what is written */
