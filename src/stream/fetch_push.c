@@ -225,6 +225,7 @@ bool push_open(struct plait_fetch *f, int lane, uint64_t now, struct plait_fetch
     if (first) {
         f->push.letters[letter].up_at = PLAIT_NEVER;
         f->push.letters[letter].rate = 0;
+        f->push.letters[letter].odd_rate = f->push.letters[letter].steady_rate = 0;
         push_extend(f, now, letter);
     }
     bool found = choose_span(f, letter, &span);
