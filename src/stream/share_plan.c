@@ -288,6 +288,18 @@ int plan_cover(struct plait_share *s, struct plait_span span, const struct plait
     return fill(s, span, &p);
 }
 
+/* Whether what is planned of the step's blocks up to `last` is planned as it says. */
+static bool agrees_to(const struct plait_share *s, const struct step *p, uint64_t last)
+{
+    for (unsigned i = 0; i < s->step_count; i++) {
+        uint64_t from = plait_max_u64(s->steps[i].first, p->first);
+        uint64_t to = plait_min_u64(s->steps[i].last, last);
+        if (from <= to && !agree(&s->steps[i], p, from, plait_add_sat(to - from, 1)))
+            return false;
+    }
+    return true;
+}
+
 /* Whether all of the step holds already. */
 static bool holds(const struct plait_share *s, const struct step *p)
 {
@@ -296,15 +308,7 @@ static bool holds(const struct plait_share *s, const struct step *p)
 
     if (!s->live && share_available(s) > 0)
         last = plait_min_u64(last, share_available(s) - 1);
-    if (p->first > last || next_gap(s, p->first, last, &gap))
-        return false;
-    for (unsigned i = 0; i < s->step_count; i++) {
-        uint64_t from = plait_max_u64(s->steps[i].first, p->first);
-        uint64_t to = plait_min_u64(s->steps[i].last, last);
-        if (from <= to && !agree(&s->steps[i], p, from, plait_add_sat(to - from, 1)))
-            return false;
-    }
-    return true;
+    return p->first <= last && !next_gap(s, p->first, last, &gap) && agrees_to(s, p, last);
 }
 
 /* How many steps begin at the block, which has not been given, or later: no forgotten ones are among them. */
@@ -328,13 +332,11 @@ static void cut(struct plait_share *s, uint64_t from)
         (void)set_remove(s, &s->sets[i], from, NO_BLOCK);
 }
 
-/* Whether nothing of the span is planned, but something behind it: that was told later and came first. */
-static bool is_overtaken(const struct plait_share *s, struct plait_span span)
+/* Whether the plan goes as far as the step or on behind it, and gives what it has of the step's blocks to the same: what
+ * was told later, or opened a connection, came first. */
+static bool is_overtaken(const struct plait_share *s, const struct step *p)
 {
-    struct plait_span gap;
-
-    return span.last < PLAIT_SPAN_OPEN && plan_end(s) > span.last + 1 &&
-           next_gap(s, span.first, span.last, &gap) && gap.first == span.first && gap.last == span.last;
+    return p->last < PLAIT_SPAN_OPEN && plan_end(s) > p->last && agrees_to(s, p, p->last);
 }
 
 int plan_steer(struct plait_share *s, struct plait_span span, const struct plait_pattern *pattern,
@@ -347,7 +349,7 @@ int plan_steer(struct plait_share *s, struct plait_span span, const struct plait
     step_init(&p, span, pattern);
     if (holds(s, &p))
         return PLAIT_OK;
-    if (is_overtaken(s, span))
+    if (is_overtaken(s, &p))
         return fill(s, span, &p);
     if (span.first < s->at) {
         *at = s->at;

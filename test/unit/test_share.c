@@ -171,8 +171,15 @@ static void what_was_overtaken_is_added(void **unused)
     assert_int_equal(kit_steer(s, "10-19", "BA"), 0);
     assert_int_equal(kit_status(s).plan_end, 30);
     kit_sends(s, a, "11,13,15,17,19,24,26,28");
-    assert_int_equal(kit_steer(s, "15-24", "A"), kit_late_at(29)); /* some of it is planned */
+    assert_int_equal(kit_steer(s, "15-24", "A"), kit_late_at(29)); /* some of it is planned otherwise */
     kit_waits(s, a, 30);
+    assert_int_equal(kit_steer(s, "35-44", "A"), 0);
+    kit_sends(s, a, "35,36");
+    assert_int_equal(kit_steer(s, "31-39", "BAAAAAAAA"), 0); /* only a part had come, and alike */
+    assert_int_equal(kit_steer(s, "30-34", "AB"), kit_late_at(37));
+    assert_int_equal(kit_status(s).plan_end, 45);
+    kit_sends(s, a, "32-34,37-44");
+    kit_waits(s, a, 45);
     plait_share_free(s);
 }
 

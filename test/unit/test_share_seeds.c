@@ -206,13 +206,13 @@ static bool holds(const struct model *m, struct plait_span span, const struct pl
     return span.first <= last;
 }
 
-/* Whether nothing of the span is planned, but something behind it. */
-static bool is_overtaken(const struct model *m, struct plait_span span)
+/* Whether what is planned of the span is planned like this, and the plan reaches its end. */
+static bool is_overtaken(const struct model *m, struct plait_span span, const struct plait_pattern *p)
 {
     for (uint64_t b = span.first; b < WORLD && b <= span.last; b++)
-        if (m->owner[b] != UNPLANNED)
+        if (m->owner[b] != UNPLANNED && m->owner[b] != p->path[(b - span.first) % p->len])
             return false;
-    return plan_end(m) > span.first;
+    return span.last < PLAIT_SPAN_OPEN && plan_end(m) > plait_min_u64(span.last, WORLD - 1);
 }
 
 static void replace(struct model *m, struct plait_span span, const struct plait_pattern *p)
@@ -250,7 +250,7 @@ static void steer(struct model *m)
         span.first = plait_min_u64(m->at + below(m, 20), BLOCKS_MAX);
     span.last = plait_max_u64(span.first, span.last);
     random_pattern(m, &p);
-    bool same = holds(m, span, &p), overtaken = is_overtaken(m, span);
+    bool same = holds(m, span, &p), overtaken = is_overtaken(m, span, &p);
     int err = plait_share_steer(m->s, m->now, span, &p, &at);
     HOLDS(err == PLAIT_OK || err == PLAIT_ERR_STATE || (m->busy && err == PLAIT_ERR_LIMIT));
     if (err == PLAIT_ERR_STATE)
