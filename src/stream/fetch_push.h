@@ -143,8 +143,8 @@ void push_double_straggler(struct plait_fetch *f, uint64_t now, int letter);
 /* fetch_steer.c */
 /* No answer is waited for any more. */
 void steer_forget(struct steer *st);
-/* What is taken back from `first` on: of a source that is told things ahead all that it may know, lest it be taken for what
- * overtook that. */
+/* What is taken back from `first` on: all that the source may know, lest it be taken for what overtook that, or for known
+ * because the first block is nobody's already. */
 struct plait_span steer_cut_span(const struct plait_fetch *f, int source, uint64_t first);
 /* The next steering request, until false. */
 bool steer_next(struct plait_fetch *f, uint64_t now, struct plait_fetch_cmd *cmd);

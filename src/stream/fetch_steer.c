@@ -47,17 +47,11 @@ void steer_forget(struct steer *st)
     st->telling_count = 0;
 }
 
-/* Whether the source may have been told things in another order than they were sent. */
-static bool is_told_ahead(const struct plait_fetch *f, int source)
-{
-    return source_rtt_min_ns(f, source) > PUSH_FAR_NS || f->sources[source].steer.telling_count > 0;
-}
-
 struct plait_span steer_cut_span(const struct plait_fetch *f, int source, uint64_t first)
 {
     uint64_t told = plait_max_u64(first + 1, f->sources[source].steer.told);
 
-    return (struct plait_span){first, is_told_ahead(f, source) ? told - 1 : first};
+    return (struct plait_span){first, told - 1};
 }
 
 /*
