@@ -157,7 +157,6 @@ struct steer {
     bool idle; /* EXTEND: it says nothing new, and is only to make a connection */
     uint32_t serial;
     uint64_t sent_at, not_before, took_ns;
-    uint64_t deaf_since; /* from then on it was told things, as long as took_ns is not known */
     unsigned fails;
     int path;            /* that it went over */
     int mute;            /* one that was in vain, */

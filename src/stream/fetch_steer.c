@@ -27,7 +27,6 @@
 #define FLIGHT_NS      (80 * PLAIT_MS)  /* of what stands in queues */
 #define UNANSWERED_NS  (100 * PLAIT_MS) /* beside two round trips: later an answer stands in a queue */
 #define ANSWER_NS_MIN  (2 * PLAIT_S)
-#define DEAF_NS        (6 * PLAIT_S)    /* who has answered nothing at all for so long does not hear */
 #define ANSWER_NS_LIVE (250 * PLAIT_MS) /* the plan does not reach far ahead of what is written */
 #define TRY_AGAIN_NS   (100 * PLAIT_MS)
 #define MARK_NS        (12 * PLAIT_S) /* who waits says so every five seconds */
@@ -236,8 +235,6 @@ bool steer_next(struct plait_fetch *f, uint64_t now, struct plait_fetch_cmd *cmd
             continue;
         st->sent = true;
         st->sent_at = now;
-        if (st->telling_count == 0 && st->fails == 0) /* nothing else waits for an answer */
-            st->deaf_since = now;
         st->path = path;
         fill_command(f, st, path, cmd);
         return true;
@@ -481,14 +478,6 @@ static void lose_stuck(struct plait_fetch *f, uint64_t now)
     }
 }
 
-/* The source has answered nothing yet, though it should have long ago. */
-static bool is_deaf(const struct steer *st, uint64_t now)
-{
-    bool waits = (st->kind != STEER_NONE && st->sent) || st->telling_count > 0;
-
-    return waits && st->took_ns == 0 && now - st->deaf_since > DEAF_NS;
-}
-
 /* What was not answered in time is told again, until the source seems not to hear at all. */
 static void look_at_tellings(struct plait_fetch *f, uint64_t now, int source, uint64_t patience)
 {
@@ -520,8 +509,6 @@ void steer_on_deadline(struct plait_fetch *f, uint64_t now)
             on_broken(f, now, i);
         }
         look_at_tellings(f, now, i, least + 4 * st->took_ns);
-        if (is_deaf(st, now))
-            on_lost(f, now, i);
         f->replan |= st->telling_count > 0;
         /* The answer may stand in the very queue that the source is slow for: what comes all the same comes twice. */
         if (st->kind == STEER_CUT && st->sent && now - st->sent_at > patience_ns(f, i))
