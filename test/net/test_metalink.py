@@ -76,6 +76,16 @@ def test_from_a_url_that_ends_in_meta4(plait, liar, nginx, data):
     assert_file(plait.get("-o", "out", server.url(0, "/x.meta4")), plait.file(), d)
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_document_without_end(plait, liar, data, status):
+    said = {} if status == 200 else {"status": status}
+    server = liar({"resources": {"/x.meta4": {"file": str(data(12 * MB)), "type": TYPE, "ranges": "ignore",
+                                              "framing": "chunked", "stall": 11 * MB, **said}}})
+    result = plait.get("-o", "out", server.url(0, "/x.meta4"))
+    assert_refused(result, plait.file(), 4, "longer" if status == 200 else "404")
+    assert result.seconds < 10, result
+
+
 def test_dead_and_foreign_mirrors_are_passed_over(plait, nginx, data, write, place):
     d = data(3 * MB)
     secret = place / "secret"

@@ -270,26 +270,6 @@ static bool on_doc_head(void *ctx, const struct plait_http_head *head)
     return true;
 }
 
-static enum plait_http_take on_doc_data(void *ctx, const uint8_t *bytes, size_t len)
-{
-    struct plait_get *g = ctx;
-    struct get_document *doc = &g->documents[g->document_next];
-    uint8_t *more;
-
-    if (!doc->good_head)
-        return PLAIT_HTTP_TAKEN; /* the page about the error; its end is waited for */
-    more = len <= DOCUMENT_BYTES_MAX - doc->len ? realloc(doc->bytes, doc->len + len) : NULL;
-    if (more == NULL) {
-        doc->good_head = false;
-        snprintf(doc->reason, sizeof doc->reason, "it is longer than a Metalink document may be");
-        return PLAIT_HTTP_TAKEN;
-    }
-    memcpy(more + doc->len, bytes, len);
-    doc->bytes = more;
-    doc->len += len;
-    return PLAIT_HTTP_TAKEN;
-}
-
 /* This route did not bring it: the next one may. */
 static void try_elsewhere(struct plait_get *g, struct get_document *doc)
 {
@@ -305,6 +285,33 @@ static void try_elsewhere(struct plait_get *g, struct get_document *doc)
         get_say(g, PLAIT_GET_NOTE, "%s is not used: %s", doc->shown, doc->reason);
     forget_document(doc);
     g->document_next++;
+}
+
+static enum plait_http_take on_doc_data(void *ctx, const uint8_t *bytes, size_t len)
+{
+    struct plait_get *g = ctx;
+    struct get_document *doc = &g->documents[g->document_next];
+    uint8_t *more;
+
+    if (len > DOCUMENT_BYTES_MAX - doc->len) { /* it may have no end */
+        if (doc->good_head)
+            snprintf(doc->reason, sizeof doc->reason, "it is longer than a Metalink document may be");
+        try_elsewhere(g, doc);
+        return PLAIT_HTTP_DROP;
+    }
+    if (!doc->good_head) { /* the page about the error; its end is waited for */
+        doc->len += len;
+        return PLAIT_HTTP_TAKEN;
+    }
+    more = realloc(doc->bytes, doc->len + len);
+    if (more == NULL) {
+        get_end(g, PLAIT_GET_FAILED, "out of memory");
+        return PLAIT_HTTP_DROP;
+    }
+    memcpy(more + doc->len, bytes, len);
+    doc->bytes = more;
+    doc->len += len;
+    return PLAIT_HTTP_TAKEN;
 }
 
 static void on_doc_end(void *ctx, const struct plait_http_end *end)
