@@ -1,5 +1,6 @@
 #include "status_text.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "quantity.h"
@@ -98,7 +99,9 @@ static void print_tunnel(FILE *to, const json_t *t)
     }
     if (json_is_integer(json_object_get(t, "lan")))
         fprintf(to, ", LAN %lld", (long long)json_integer_value(json_object_get(t, "lan")));
-    fprintf(to, ", %s\n", text_of(session, "cipher"));
+    const char *cipher = text_of(session, "cipher");
+    bool has_keys = cipher[0] != '\0' && strcmp(cipher, "none") != 0;
+    fprintf(to, "%s%s\n", has_keys ? ", " : "", has_keys ? cipher : "");
     fprintf(to, "    %-4s %8s %8s %6s %7s %7s %6s %6s\n", "", "bit/s", "carries", "share", "rtt ms", "queue",
             "loss", "order");
     print_direction(to, "up", json_object_get(t, "up"));
@@ -192,9 +195,12 @@ void plait_status_print(FILE *to, const json_t *status)
     json_t *node;
     size_t i;
 
-    fprintf(to, "%s %s on %s: %s, up %s, MTU %d", text_of(status, "role"), text_of(status, "name"),
-            text_of(status, "interface"), text_of(status, "state"), time_text(status, time),
-            (int)number_of(status, "mtu"));
+    const char *name = text_of(status, "name");
+    int mtu = (int)number_of(status, "mtu");
+    fprintf(to, "%s%s%s on %s: %s, up %s", text_of(status, "role"), name[0] != '\0' ? " " : "", name,
+            text_of(status, "interface"), text_of(status, "state"), time_text(status, time));
+    if (mtu > 0) /* a node has none before it has logged on */
+        fprintf(to, ", MTU %d", mtu);
     if (strcmp(text_of(status, "role"), "hub") != 0) {
         print_tunnel(to, status);
         print_communities(to, status);

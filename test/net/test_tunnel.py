@@ -153,6 +153,8 @@ def test_a_hub_that_is_another(tunnel):
     t.node.wait_said("no answer from the hub, 10.1.1.1 port 4040")
     assert t.keys["public"] in t.node.said
     assert t.status()["state"] == "connecting"
+    said = t.command("status", "--control", t.folder / "node.sock")
+    assert ": connecting, up 0:0" in said and "MTU" not in said and "none" not in said, said
     assert all(w["responses"] == 0 for w in t.status("hub")["workers"])
 
 
@@ -740,6 +742,7 @@ def test_status_for_people(tunnel):
     t = tunnel(THREE).start()
     for who in ("node", "hub"):
         said = t.command("status", "--control", t.folder / (who + ".sock"))
+        assert said.startswith("node farm on plait0: " if who == "node" else "hub on plait0: ") and "MTU" in said, said
         assert "farm" in said and said.count(": up, ") + said.count(": up <->") >= 3, said
         def paths(who=who):
             return (t.status() if who == "node" else t.status("hub")["nodes"][0])["paths"]

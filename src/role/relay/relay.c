@@ -109,7 +109,7 @@ static void on_term(void *ctx, int signum)
         plait_registrar_leave(relay->registrar);
     plait_clients_expire(relay, true, signum == SIGINT || relay->options->grace_s == 0);
     if (relay->clients != NULL) {
-        plait_relay_say("waiting up to %u s for %u tunnels to end", relay->options->grace_s,
+        plait_relay_say("waiting up to %u s for the end of tunnels: %u", relay->options->grace_s,
                         plait_listener_count(relay->listener));
         plait_timer_set(&relay->grace, relay->loop.now + relay->options->grace_s * PLAIT_S);
     }
