@@ -41,7 +41,7 @@ static bool name_block(struct steer *st, uint64_t block)
     return true;
 }
 
-/* Who may be asked by name now: sources that are not being told something else. Far ones only where nobody is nearer:
+/* Who may be asked by name now: sources that are not being told something else. Far ones only where nobody nearer has time:
  * they would answer late, and could not be told how the plan goes on meanwhile. */
 static void look_for_helpers(struct plait_fetch *f, uint64_t now, struct plait_sched_path out[LETTERS_MAX])
 {
@@ -49,7 +49,7 @@ static void look_for_helpers(struct plait_fetch *f, uint64_t now, struct plait_s
 
     letters_look(f, now, NO_LETTER, plait_to_s(AHEAD_NS), out);
     for (int i = 0; i < f->push.letter_count; i++)
-        near |= out[i].rate > 0 && !letter_is_far(f, i);
+        near |= out[i].rate > 0 && !letter_is_far(f, i) && out[i].next_free <= letter_ahead_ns(f, i);
     for (int i = 0; i < f->push.letter_count; i++) {
         struct steer *st = &f->sources[f->push.letters[i].source].steer;
         const struct letter *t = &f->push.letters[i];
