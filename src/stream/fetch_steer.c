@@ -450,7 +450,7 @@ static void close_mute_lanes(struct plait_fetch *f, uint64_t now)
 static bool is_stuck(const struct plait_fetch *f, uint64_t now, int letter)
 {
     const struct letter *t = &f->push.letters[letter];
-    uint64_t patience = STUCK_NS + 4 * letter_answer_ns(f, letter);
+    uint64_t patience = STUCK_NS + plait_min_u64(4 * letter_answer_ns(f, letter), 2 * STUCK_NS);
     unsigned waiting = 0;
 
     if (!t->up || t->due_bytes == 0 || t->up_at == PLAIT_NEVER || plait_since(now, t->brought_at) < patience)
