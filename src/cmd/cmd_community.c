@@ -10,8 +10,8 @@
 #include "cmd_community.h"
 #include "hello.h"
 #include "key.h"
+#include "key_file.h"
 #include "say.h"
-#include "secret_file.h"
 #include "self.h"
 
 #define DONE   0
@@ -45,22 +45,11 @@ static int bad_usage(void)
 
 static int write_key(const char *path)
 {
-    char text[PLAIT_KEY_TEXT + 2];
     struct plait_key key = {{0}};
 
     plait_random_fill(&plait_kernel_random, key.bytes, sizeof key.bytes);
-    plait_key_format(&key, text);
-    text[PLAIT_KEY_TEXT] = '\n';
-    int err = plait_secret_file_write(path, text, PLAIT_KEY_TEXT + 1);
+    int err = plait_key_file_write(path, &key);
     plait_wipe(&key, sizeof key);
-    plait_wipe(text, sizeof text);
-    if (err == PLAIT_ERR_STATE)
-        plait_say("%s is there already; a key is never overwritten: choose another name, or remove it first",
-                  path);
-    else if (err == PLAIT_ERR_IO && errno == ENOENT)
-        plait_say("%s: there is no such folder: make it first, or choose another place with -o", path);
-    else if (err != PLAIT_OK)
-        plait_say("%s: %s", path, plait_reason(err));
     return err;
 }
 

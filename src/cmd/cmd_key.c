@@ -8,6 +8,7 @@
 
 #include "cmd_key.h"
 #include "key.h"
+#include "key_file.h"
 #include "say.h"
 #include "secret_file.h"
 #include "self.h"
@@ -66,22 +67,7 @@ static void warn_of_readers(void)
 
 static int write_key(const struct plait_identity *id, const char *path)
 {
-    char text[PLAIT_KEY_TEXT + 2];
-
-    plait_key_format(&id->secret, text);
-    text[PLAIT_KEY_TEXT] = '\n';
-    int err = plait_secret_file_write(path, text, PLAIT_KEY_TEXT + 1);
-    plait_wipe(text, sizeof text);
-    if (err == PLAIT_OK)
-        return print_key(&id->public);
-    if (err == PLAIT_ERR_STATE)
-        plait_say("%s is there already; a key is never overwritten: choose another name, or remove it first",
-                  path);
-    else if (err == PLAIT_ERR_IO && errno == ENOENT)
-        plait_say("%s: there is no such folder: make it first, or choose another place with -o", path);
-    else
-        plait_say("%s: %s", path, plait_reason(err));
-    return FAILED;
+    return plait_key_file_write(path, &id->secret) == PLAIT_OK ? print_key(&id->public) : FAILED;
 }
 
 static int new_key(const char *path)

@@ -418,6 +418,6 @@ uint64_t letter_ahead_ns(const struct plait_fetch *f, int letter)
         return ALONE_AHEAD_NS + 4 * rtt;
     if (!letter_is_far(f, letter))
         return AHEAD_NS + 2 * rtt;
-    return f->sources[f->push.letters[letter].source].steer.took_ns == 0 ? 3 * rtt
-                                                                         : AHEAD_NS / 2 + rtt + rtt / 2;
+    bool answered = f->sources[f->push.letters[letter].source].steer.took_ns > 0;
+    return answered ? AHEAD_NS / 2 + rtt + rtt / 2 : 3 * rtt;
 }

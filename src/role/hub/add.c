@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "addresses.h"
 #include "hub.h"
 #include "hub_settings.h"
 #include "say.h"
@@ -38,14 +37,10 @@ static bool lan_is_good(const char *text)
     return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && v <= UINT32_MAX;
 }
 
-/* It is within, and nobody's. */
-static bool address_is_free(const struct plait_hub_settings *s, const struct plait_prefix *p)
+static bool is_nobodys(const struct plait_hub_settings *s, const struct plait_prefix *p)
 {
     size_t len = p->family == AF_INET ? 4 : 16;
 
-    if (!plait_addresses_has(p->family == AF_INET ? &s->network4 : &s->network6, p->family, p->address) ||
-        memcmp(p->address, p->family == AF_INET ? s->own4 : s->own6, len) == 0)
-        return false;
     for (size_t i = 0; i < s->node_count; i++)
         if (memcmp(p->address, p->family == AF_INET ? s->nodes[i].v4 : s->nodes[i].v6, len) == 0)
             return false;
@@ -59,8 +54,7 @@ static bool addresses_are_good(const struct plait_hub_settings *s, const char *t
     bool any = false;
 
     for (int err; (err = plait_config_word(&text, word, sizeof word)) != PLAIT_ERR_NOTFOUND; any = true)
-        if (err != PLAIT_OK || plait_config_parse_prefix(word, &p) != PLAIT_OK ||
-            p.bits != (p.family == AF_INET ? 32u : 128u) || !address_is_free(s, &p))
+        if (err != PLAIT_OK || plait_hub_settings_address(s, word, &p) != NULL || !is_nobodys(s, &p))
             return false;
     return any;
 }

@@ -171,20 +171,27 @@ static int take_key(struct plait_config_section *s, struct plait_hub_node_settin
     return PLAIT_OK;
 }
 
+const char *plait_hub_settings_address(const struct plait_hub_settings *h, const char *word,
+                                       struct plait_prefix *out)
+{
+    if (plait_config_parse_prefix(word, out) != PLAIT_OK ||
+        out->bits != (out->family == AF_INET ? 32u : 128u))
+        return "is not an address";
+    const struct plait_prefix *net = out->family == AF_INET ? &h->network4 : &h->network6;
+    if (!plait_addresses_has(net, out->family, out->address))
+        return "is not in the hub's network";
+    const uint8_t *own = out->family == AF_INET ? h->own4 : h->own6;
+    return memcmp(out->address, own, out->family == AF_INET ? 4 : 16) == 0 ? "is the hub's own" : NULL;
+}
+
 static int take_address(struct plait_config_section *s, const struct plait_hub_settings *h, const char *word,
                         struct plait_hub_node_settings *n)
 {
     struct plait_prefix p;
-    bool good =
-        plait_config_parse_prefix(word, &p) == PLAIT_OK && p.bits == (p.family == AF_INET ? 32u : 128u);
+    const char *wrong = plait_hub_settings_address(h, word, &p);
 
-    if (!good)
-        return plait_config_fail(s, "address", 0, "%s is not an address", word);
-    const struct plait_prefix *net = p.family == AF_INET ? &h->network4 : &h->network6;
-    if (!plait_addresses_has(net, p.family, p.address))
-        return plait_config_fail(s, "address", 0, "%s is not in the hub's network", word);
-    if (memcmp(p.address, p.family == AF_INET ? h->own4 : h->own6, p.family == AF_INET ? 4 : 16) == 0)
-        return plait_config_fail(s, "address", 0, "%s is the hub's own", word);
+    if (wrong != NULL)
+        return plait_config_fail(s, "address", 0, "%s %s", word, wrong);
     if (p.family == AF_INET) {
         memcpy(n->v4, p.address, sizeof n->v4);
         n->has_v4 = true;

@@ -70,5 +70,8 @@ struct plait_hub_settings {
 PLAIT_MUST_USE int plait_hub_settings_read(const char *path, struct plait_hub_settings **out,
                                            char error[PLAIT_HUB_ERROR_MAX]);
 void plait_hub_settings_free(struct plait_hub_settings *s); /* NULL is harmless */
+/* A word of a node's `address`, through *out. NULL, or what is wrong with it, for people: "is not …". */
+const char *plait_hub_settings_address(const struct plait_hub_settings *h, const char *word,
+                                       struct plait_prefix *out);
 
 #endif
